@@ -1,0 +1,1 @@
+//! The two shapes of the wire's types, records and variants, each written once.

@@ -1,0 +1,1 @@
+//! What every fuzz target runs, callable from a plain test that replays the corpora.

@@ -1,0 +1,1 @@
+//! A simulated Xen host and the seeded simulator that drives the machine on it.

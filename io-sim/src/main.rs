@@ -1,0 +1,3 @@
+//! `xenops-sim`: run, replay and shrink simulations.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `xenops`: the command line.
+
+fn main() {}

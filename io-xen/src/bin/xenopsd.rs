@@ -1,0 +1,3 @@
+//! `xenopsd`: the daemon.
+
+fn main() {}
