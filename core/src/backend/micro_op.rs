@@ -80,6 +80,8 @@ pub enum MicroOp {
     Look,
     /// Run a hook directory.
     VmHookScript(Hook, &'static str),
+    /// Later turns of it: the files that sort after this one.
+    VmHookScriptAfter(Hook, &'static str, String),
     /// Make the empty, paused domain, its xenstore tree and VmExtra.
     VmCreate,
     /// Build its memory and first state.
@@ -225,6 +227,8 @@ pub struct RestoreTurn {
     pub store_port: u64,
     /// Event channel for the console ring.
     pub console_port: u64,
+    /// Frames of store and console ring, once the helper has restored the memory.
+    pub rings: Option<(u64, u64)>,
 }
 
 // Only names and the few plain fields tell a micro-op in a question's fingerprint; configuration does not change

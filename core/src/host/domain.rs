@@ -137,6 +137,13 @@ pub enum DomainAct {
     AllocUnbound,
     /// Whether an HVM guest has set the callback that paravirtual drivers need; answers `Reply::Flag`.
     HasPvCallback,
+    /// Tell an HVM guest the event channels of its store and console rings, after a soft reset.
+    Channels {
+        /// Port of the store ring.
+        store: u64,
+        /// Port of the console ring.
+        console: u64,
+    },
     /// Ask for the domain's present shadow pool; answers `Reply::Number`, MiB.
     GetShadowAllocation,
 }
