@@ -174,3 +174,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
