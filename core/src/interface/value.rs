@@ -26,6 +26,12 @@ pub enum Value {
 }
 
 impl Value {
+    /// What a typed value is on the wire. For types that nest few levels: calls, errors.
+    pub(crate) fn of(typed: &impl Serialize) -> Value {
+        let json = serde_json::to_vec(typed).expect("a wire type has a JSON text");
+        serde_json::from_slice(&json).expect("JSON of few levels can be read")
+    }
+
     /// The first entry of a dictionary with exactly this key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {

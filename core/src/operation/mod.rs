@@ -1,1 +1,63 @@
-//! placeholder
+//! Operations: what stands in a VM's queue, and the plan of micro-ops that each becomes.
+//!
+//! Plans are pure functions of the operation and a snapshot of the VM's rows.
+
+pub mod plan;
+pub mod step;
+pub mod subject;
+
+pub use plan::plan;
+pub use step::Step;
+pub use subject::Subject;
+
+use crate::backend::MicroOp;
+use crate::interface::Disk;
+use crate::recovery::Repair;
+
+/// A unit of a VM's queue. Durations are nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Create, build, plug, clear the mark; left paused.
+    Start {
+        /// Build although something speaks against it.
+        force: bool,
+    },
+    /// Destroy the domain; with a time-out ask the guest first.
+    Poweroff {
+        /// For the guest's own shutdown.
+        timeout: Option<u64>,
+    },
+    /// Poweroff and start, as one.
+    Reboot {
+        /// For the guest's own shutdown.
+        timeout: Option<u64>,
+    },
+    /// Save to an image and destroy.
+    Suspend {
+        /// The image's place.
+        disk: Disk,
+    },
+    /// Restore from an image; left paused.
+    Resume {
+        /// The image's place.
+        disk: Disk,
+    },
+    /// Set active, plug.
+    VbdHotplug(String),
+    /// Unplug, clear active.
+    VbdHotunplug(String, bool),
+    /// Set active, plug.
+    VifHotplug(String),
+    /// Unplug, clear active.
+    VifHotunplug(String, bool),
+    /// One micro-op on its own.
+    Atomic(Box<MicroOp>),
+    /// Remove all rows of a VM without a domain.
+    Remove,
+    /// Replace the VM's rows; carried out by the machine between two looks.
+    ImportMetadata(Box<crate::interface::Metadata>),
+    /// Look, and do what makes it sensible.
+    CheckState,
+    /// What recovery decided.
+    Repair(Repair),
+}

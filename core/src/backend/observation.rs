@@ -1,0 +1,94 @@
+//! What a look saw of one VM, all of it at nearly one moment.
+
+use crate::host::{DomainInfo, Role};
+use crate::interface::Disk;
+
+/// The world of one VM.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// Domains that are this VM's: by handle, and tombstones not yet gone.
+    pub domains: Vec<DomainSeen>,
+    /// Disks whose `active` flag is set.
+    pub active_vbds: Vec<String>,
+    /// Network interfaces whose `active` flag is set.
+    pub active_vifs: Vec<String>,
+    /// Storage datapaths that VmExtra or the domains' numbers name and that still exist.
+    pub datapaths: Vec<String>,
+    /// Bytes in `/vm/<uuid>/rtc/timeoffset`.
+    pub rtc_timeoffset: Option<String>,
+}
+
+/// One domain of the VM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainSeen {
+    /// From the hypervisor.
+    pub info: DomainInfo,
+    /// `/local/domain/<d>` exists.
+    pub introduced: bool,
+    /// `action-request`, if any.
+    pub action_request: Option<String>,
+    /// A suspend request that the guest has not taken: `control/shutdown`.
+    pub pending_shutdown: Option<String>,
+    /// Its devices, from the list that the guest cannot write.
+    pub devices: Vec<DeviceSeen>,
+    /// Processes that serve it.
+    pub roles: Vec<Role>,
+    /// `memory/target`, `memory/static-max`: KiB.
+    pub memory_target: Option<i64>,
+    /// `memory/uncooperative` is there.
+    pub uncooperative: bool,
+    /// Guest agent's keys, relative to the domain's directory.
+    pub guest_agent: Vec<(String, String)>,
+    /// `vm-data` and `FIST` keys.
+    pub xsdata: Vec<(String, String)>,
+    /// `console/tty`, `console/vnc-port`, `serial/0/tty`.
+    pub console_tty: Option<String>,
+    /// VNC port, if any.
+    pub vnc_port: Option<i64>,
+    /// vCPUs whose availability is `online`.
+    pub vcpus_online: u32,
+    /// Shadow pool in MiB, HVM containers only.
+    pub shadow_mib: Option<u64>,
+}
+
+/// One device of a domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceSeen {
+    /// Back end kind: `vbd`, `qdisk`, `vif`.
+    pub kind: String,
+    /// Device number.
+    pub devid: u32,
+    /// The row's device name, from the private data.
+    pub name: Option<String>,
+    /// Back end's XenbusState; `None` when its directory is gone.
+    pub backend_state: Option<u32>,
+    /// The script has run and it has not been taken away since.
+    pub online: bool,
+    /// Pid of its kernel thread, if the host tells.
+    pub kthread_pid: Option<i64>,
+    /// The disk it shows, if it shows one.
+    pub disk: Option<Disk>,
+    /// I/O priority in force (`ionice` words), if the host tells.
+    pub qos: Option<String>,
+    /// The front end has closed itself: the guest gave it up.
+    pub frontend_closed: bool,
+}
+
+impl Observation {
+    /// Domains that are not being torn down already.
+    pub fn living(&self) -> impl Iterator<Item = &DomainSeen> {
+        self.domains.iter().filter(|d| !d.info.handle.is_tombstone() && !d.info.dying)
+    }
+}
+
+impl DomainSeen {
+    /// Built, and its start or resume came to its end.
+    pub fn complete(&self) -> bool {
+        self.introduced && self.info.total_pages > 0 && self.action_request.as_deref() != Some("poweroff")
+    }
+
+    /// A device by back end class (disks or not) and row name.
+    pub fn device(&self, disk: bool, name: &str) -> Option<&DeviceSeen> {
+        self.devices.iter().find(|d| (d.kind != "vif") == disk && d.name.as_deref() == Some(name))
+    }
+}

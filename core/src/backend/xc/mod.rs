@@ -1,0 +1,1 @@
+//! The back end that goes step by step: libxenctrl, xenstore, scripts, QEMU.

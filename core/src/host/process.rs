@@ -1,0 +1,71 @@
+//! Processes: device models, the guest builder, save and restore helpers, hotplug scripts, hooks.
+
+use super::DomId;
+use serde::{Deserialize, Serialize};
+
+/// The machine's number for a process or stream of this daemon's life; the driver maps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Handle(pub u64);
+
+/// What a process is for. Device models outlive the daemon; the others end with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Builds a guest's memory and first state.
+    Builder,
+    /// Writes a guest's state to a stream.
+    Saver,
+    /// Reads a guest's state from a stream.
+    Restorer,
+    /// QEMU for one domain: HVM hardware or qdisk back ends.
+    DeviceModel,
+    /// A block or network script.
+    Hotplug,
+    /// A file of a hook directory.
+    Hook,
+    /// Extracts kernel and ramdisk from a guest's disk.
+    Bootloader,
+}
+
+impl Role {
+    /// Whether it goes on when the daemon ends.
+    pub fn outlives_daemon(self) -> bool {
+        self == Role::DeviceModel
+    }
+}
+
+/// A process to start. Its standard output is read line by line; standard input takes `Request::Tell`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Spawn {
+    /// Its number from now on.
+    pub process: Handle,
+    /// What it is for.
+    pub role: Role,
+    /// The domain it serves; it is found again by role and domain.
+    pub domid: Option<DomId>,
+    /// Absolute path of the program.
+    pub program: String,
+    /// Arguments after the program's name.
+    pub args: Vec<String>,
+    /// Variables added to a minimal environment.
+    pub env: Vec<(String, String)>,
+    /// A stream handed over as a descriptor, which the program finds at the argument `{stream}`.
+    pub stream: Option<Handle>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What is known of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Process {
+    /// Lines so far, from the one asked for on.
+    pub lines: Vec<String>,
+    /// Whether it has ended, and how.
+    pub exit: Option<Exit>,
+}

@@ -1,0 +1,78 @@
+//! What recovery finds of a VM.
+
+use crate::host::Uuid;
+
+/// The function's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nothing need be done.
+    Sensible(Sensible),
+    /// This would make it so. The text is the tell: what was seen, or which intent asks for it.
+    Repair(Repair, &'static str),
+    /// Nothing safe can be done; an administrator must look. The text says what was seen.
+    Stuck(&'static str),
+}
+
+/// The states that a VM may rest in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensible {
+    /// No domain, nothing left of one.
+    Halted,
+    /// One complete domain, running.
+    Running,
+    /// One complete domain, paused.
+    Paused,
+    /// No domain, a complete image.
+    Suspended,
+    /// A crashed domain kept for its administrator.
+    PreservedCrash,
+}
+
+/// What can be done to make a VM sensible.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Repair {
+    /// Tear its domains down, then clean; it ends halted.
+    Shutdown,
+    /// As a client's poweroff from its first destructive step on: no hooks, flags cleared, epochs ended.
+    FinishPoweroff,
+    /// Tear its domain down and keep VmExtra; it ends suspended.
+    FinishSuspend,
+    /// No domain: clean what is left. The flag: it is suspended, VmExtra and active flags stay.
+    Clean {
+        /// Keep what a suspended VM needs.
+        suspended: bool,
+    },
+    /// Tear down what is left, start it, let it run; first wait this many nanoseconds.
+    Restart {
+        /// Nanoseconds.
+        delay: u64,
+    },
+    /// Let a complete, paused domain of an interrupted reboot run.
+    Unpause,
+    /// Undo a suspend in place.
+    FastResume,
+    /// Keep a crashed domain, paused.
+    Pause,
+    /// Soft reset.
+    SoftReset,
+    /// Take devices away that are no longer online: disks, then network interfaces, by row name.
+    Unplug {
+        /// Disks.
+        vbds: Vec<String>,
+        /// Network interfaces.
+        vifs: Vec<String>,
+    },
+    /// Clear active flags of devices that were not plugged in the end.
+    Deactivate {
+        /// Disks.
+        vbds: Vec<String>,
+        /// Network interfaces.
+        vifs: Vec<String>,
+    },
+    /// Set I/O priorities.
+    SetQos(Vec<String>),
+    /// Remove all rows.
+    Remove,
+    /// Go on with a rename.
+    Rename(Uuid),
+}
