@@ -235,8 +235,8 @@ fn samples_decode_and_encode_to_the_same_value() {
         let Value::Dict(sample) = json::parse(line.as_bytes(), &limits).unwrap() else { panic!("{line}") };
         sample.into_iter().find(|(key, _)| key == field).map(|(_, value)| value).unwrap()
     };
-    let json_lines = include_str!("../../tests/rpc-samples.jsonl").lines().map(|line| (line, false));
-    let xml_lines = include_str!("../../tests/rpc-samples-xml.jsonl").lines().map(|line| (line, true));
+    let json_lines = include_str!("../../tests/data/rpc-samples.jsonl").lines().map(|line| (line, false));
+    let xml_lines = include_str!("../../tests/data/rpc-samples-xml.jsonl").lines().map(|line| (line, true));
     // Some samples are of what carries calls, not of calls.
     let calls = json_lines.chain(xml_lines).filter(|(line, _)| !line.starts_with("{\"name\":\"transport: "));
     for (line, xml) in calls {
