@@ -1,3 +1,5 @@
+//! What a client sends, and what it makes of each kind of response.
+
 use super::*;
 
 const ANSWER: &str = r#"{"result":"a","error":null,"id":0}"#;

@@ -1,3 +1,5 @@
+//! JSON-RPC by table: what is a call, an answer, a value within bounds, and what is written.
+
 use super::*;
 
 fn limits() -> Limits {

@@ -1,3 +1,5 @@
+//! XML-RPC by table: every type of value, every way to be none, calls and answers.
+
 use super::super::xml_writer;
 use super::*;
 
