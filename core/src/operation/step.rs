@@ -13,4 +13,37 @@ pub enum Step {
     Parallel(&'static str, Vec<Step>),
     /// Its failure is nobody's.
     BestEffort(Box<Step>),
+    /// The point of no return: the intent is marked committed, durably, before what follows.
+    Commit,
+}
+
+impl From<MicroOp> for Step {
+    fn from(op: MicroOp) -> Step {
+        Step::Do(op)
+    }
+}
+
+impl Step {
+    /// Steps one after the other, if there are any.
+    pub(super) fn serial(label: &'static str, steps: Vec<Step>) -> Option<Step> {
+        Step::grouped(Step::Serial, label, steps)
+    }
+
+    /// Steps side by side, if there are any.
+    pub(super) fn parallel(label: &'static str, steps: Vec<Step>) -> Option<Step> {
+        Step::grouped(Step::Parallel, label, steps)
+    }
+
+    fn grouped(group: fn(&'static str, Vec<Step>) -> Step, label: &'static str, mut steps: Vec<Step>) -> Option<Step> {
+        if steps.len() > 1 { Some(group(label, steps)) } else { steps.pop() }
+    }
+
+    /// Its share of the operation's progress, relative to its fellows at the top of the plan.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Step::Do(MicroOp::VmSave(_) | MicroOp::VmRestore(_)) => 10,
+            Step::Commit => 0,
+            _ => 1,
+        }
+    }
 }
