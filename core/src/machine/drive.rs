@@ -11,7 +11,7 @@ use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{DomId, Request};
 use crate::interface::{Error, PowerState};
 use crate::operation::{Operation, plan};
-use crate::recovery::{Intent, Record, Repair, Verdict, decide};
+use crate::recovery::{Record, Repair, Verdict, decide};
 use std::sync::Arc;
 
 /// Looks that notices alone provoke begin at least this far apart: a guest can provoke them.
@@ -293,17 +293,17 @@ impl Machine {
 
     /// What is wanted is durable before the first effect.
     fn write_intent(&mut self, vm: u64, active: Box<Active>, effects: &mut Effects) {
-        let goal = active.op.goal();
+        let intent = active.op.intent(active.domid);
         let slot = self.slot_mut(vm);
         slot.verdict = None;
         slot.look_wanted = true;
-        match goal {
+        match intent {
             None => {
                 slot.job = Job::Run(active);
                 self.run(vm, effects);
             }
-            Some(goal) => {
-                let row = Row::Intent(Some(Intent { goal, committed: false }));
+            Some(intent) => {
+                let row = Row::Intent(Some(intent));
                 let entries = slot.rows.entries(&slot.text, &row);
                 let before = slot.rows.intent.clone();
                 slot.rows.apply(row);

@@ -164,6 +164,9 @@ impl Machine {
     }
 
     fn ended(&mut self, vm: u64, task: Option<TaskId>, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+        if result.is_err() {
+            self.abandon(vm, effects);
+        }
         let slot = self.slot_mut(vm);
         slot.look_wanted = true;
         // A repair's own end tells nobody: whoever waits is still the operation before it.
@@ -172,6 +175,17 @@ impl Machine {
             slot.ended = Some(Ended { task, result });
         }
         self.drive(vm, effects);
+    }
+
+    /// What failed once would fail for ever: nothing is started for it any more. A crash before this is durable
+    /// costs one more try.
+    fn abandon(&mut self, vm: u64, effects: &mut Effects) {
+        let slot = self.slot_mut(vm);
+        let Some(intent) = &mut slot.rows.intent else { return };
+        intent.abandoned = true;
+        let row = Row::Intent(slot.rows.intent.clone());
+        let entries = slot.rows.entries(&slot.text, &row);
+        self.send(Request::Append(entries), Owner::Nobody, None, effects);
     }
 
     /// Rows that an operation changes are durable.

@@ -68,7 +68,7 @@ impl Machine {
         }
         for vbd in &mut metadata.vbds {
             vbd.id.vm = id.to_owned();
-            vbd.id.device = device_number::upgrade_linux_device(&vbd.id.device);
+            vbd.id.device = device_number::upgrade_linux_name(&vbd.id.device);
             check_name(&vbd.id.device)?;
         }
         for vif in &mut metadata.vifs {

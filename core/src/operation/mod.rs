@@ -2,7 +2,11 @@
 //!
 //! Plans are pure functions of the operation and a snapshot of the VM's rows.
 
+mod devices;
+pub mod goal;
+pub mod name;
 pub mod plan;
+mod repair;
 pub mod step;
 pub mod subject;
 
