@@ -17,7 +17,13 @@ use std::sync::Arc;
 const LONGEST_NAME: usize = 64;
 
 impl Machine {
-    pub(super) fn device_call(&mut self, call: CallId, asked: &Call, dbg: &str, effects: &mut Effects) -> Result<Now, Error> {
+    pub(super) fn device_call(
+        &mut self,
+        call: CallId,
+        asked: &Call,
+        dbg: &str,
+        effects: &mut Effects,
+    ) -> Result<Now, Error> {
         if let Some((id, op)) = device_operation(asked) {
             let vm = self.find_device(id, asked)?;
             let task = self.submit(vm, op, dbg, effects)?;
@@ -99,7 +105,8 @@ impl Machine {
             return Err(bad(format!("this daemon manages {} vms already", self.config.bounds.vms)));
         }
         let text = id.text();
-        let config = if config.id == text { config.clone() } else { Arc::new(Vm { id: text.clone(), ..(**config).clone() }) };
+        let config =
+            if config.id == text { config.clone() } else { Arc::new(Vm { id: text.clone(), ..(**config).clone() }) };
         let vm = self.slot_of(id);
         self.write_row(vm, Row::Vm(config), call, Answer::Text(text), effects)
     }
@@ -129,13 +136,23 @@ impl Machine {
         let vm = self.find(&id.vm).map_err(|_| Error::does_not_exist("VM", id.vm.clone()))?;
         check_name(&id.device)?;
         if count(&self.slot(vm).rows) >= self.config.bounds.devices {
-            return Err(Error::InternalError(format!("vm has {} devices of this kind already", self.config.bounds.devices)));
+            return Err(Error::InternalError(format!(
+                "vm has {} devices of this kind already",
+                self.config.bounds.devices
+            )));
         }
         Ok(vm)
     }
 
     /// Write a row; the call is answered when it is durable.
-    fn write_row(&mut self, vm: u64, row: Row, call: CallId, answer: Answer, effects: &mut Effects) -> Result<Now, Error> {
+    fn write_row(
+        &mut self,
+        vm: u64,
+        row: Row,
+        call: CallId,
+        answer: Answer,
+        effects: &mut Effects,
+    ) -> Result<Now, Error> {
         let slot = self.slot(vm);
         let entries = slot.rows.entries(&slot.text, &row);
         let bound = self.config.bounds.record_bytes;

@@ -110,7 +110,13 @@ impl Machine {
     }
 
     /// The look that settles has ended.
-    pub(super) fn looked(&mut self, vm: u64, started: u64, result: Result<Box<Observation>, Failure>, effects: &mut Effects) {
+    pub(super) fn looked(
+        &mut self,
+        vm: u64,
+        started: u64,
+        result: Result<Box<Observation>, Failure>,
+        effects: &mut Effects,
+    ) {
         self.slot_mut(vm).job = Job::Rest;
         match result {
             Ok(seen) => self.saw(vm, started, *seen, effects),

@@ -306,7 +306,13 @@ impl Machine {
     }
 
     /// End a task whose VM is settled: its objects changed, and it did.
-    pub(super) fn finish_with(&mut self, vm: u64, task: TaskId, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+    pub(super) fn finish_with(
+        &mut self,
+        vm: u64,
+        task: TaskId,
+        result: Result<Option<Value>, Failure>,
+        effects: &mut Effects,
+    ) {
         if let Some(slot) = self.vms.get(vm)
             && slot.rows.vm.is_some()
         {
@@ -316,14 +322,22 @@ impl Machine {
     }
 
     /// End a task.
-    pub(super) fn finish_task(&mut self, vm: u64, task: TaskId, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+    pub(super) fn finish_task(
+        &mut self,
+        vm: u64,
+        task: TaskId,
+        result: Result<Option<Value>, Failure>,
+        effects: &mut Effects,
+    ) {
         let text = self.slot(vm).text.clone();
         let result = result.map_err(|failure| failure.into_error(&text, &task.to_string()));
         if let Some(call) = self.waiting.for_task(task) {
-            let reply = result.map(|value| value.map_or(Answer::Unit, |value| match value {
-                Value::String(text) => Answer::Text(text),
-                _ => Answer::Unit,
-            }));
+            let reply = result.map(|value| {
+                value.map_or(Answer::Unit, |value| match value {
+                    Value::String(text) => Answer::Text(text),
+                    _ => Answer::Unit,
+                })
+            });
             self.tasks.destroy(task);
             self.updates.remove(&dynamic::Id::Task(task.to_string()));
             return self.reply(call, reply, effects);

@@ -171,7 +171,13 @@ impl Machine {
     }
 
     /// Ask the host.
-    fn send(&mut self, request: Request, owner: Owner, purse: Option<budget::Purse>, effects: &mut Effects) -> EffectId {
+    fn send(
+        &mut self,
+        request: Request,
+        owner: Owner,
+        purse: Option<budget::Purse>,
+        effects: &mut Effects,
+    ) -> EffectId {
         let deadline = self.now.mono.saturating_add(flight::patience(&request, self.now.mono));
         let effect = EffectId(self.flights.insert(Flight { owner, purse }));
         effects.push(Effect::Do { effect, request, deadline });

@@ -29,7 +29,8 @@ pub(crate) struct Domains {
 impl Machine {
     pub(super) fn noticed(&mut self, token: Token, effects: &mut Effects) {
         if let Some(effect) = straggler_of(token) {
-            let vms: Vec<_> = self.vms.iter().filter(|(_, slot)| slot.stragglers.contains(&effect)).map(|(vm, _)| vm).collect();
+            let vms: Vec<_> =
+                self.vms.iter().filter(|(_, slot)| slot.stragglers.contains(&effect)).map(|(vm, _)| vm).collect();
             for vm in vms {
                 let slot = self.slot_mut(vm);
                 slot.stragglers.remove(&effect);
@@ -91,7 +92,8 @@ impl Machine {
                 changed.extend([now.0].into_iter().chain(before.get(domid).map(|then| then.0)));
             }
         }
-        changed.extend(before.iter().filter(|(domid, _)| !self.domains.known.contains_key(domid)).map(|(_, then)| then.0));
+        changed
+            .extend(before.iter().filter(|(domid, _)| !self.domains.known.contains_key(domid)).map(|(_, then)| then.0));
         changed.sort_unstable();
         changed.dedup();
         for id in changed {

@@ -117,7 +117,9 @@ impl Run {
     }
 
     fn serial(&mut self, node: NodeId) {
-        let Kind::Serial { children, next } = &mut self.nodes[node as usize].kind else { unreachable!("asked of a series") };
+        let Kind::Serial { children, next } = &mut self.nodes[node as usize].kind else {
+            unreachable!("asked of a series")
+        };
         match children.get(*next) {
             Some(child) => {
                 *next += 1;

@@ -3,7 +3,6 @@
 use super::TaskId;
 use crate::host::{Now, time::SECOND};
 use crate::interface::{Error, Pairs, Value, task};
-use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A task as the machine keeps it.
@@ -192,9 +191,9 @@ impl State {
         match self {
             State::Pending(thousandths) => task::State::Pending(f64::from(*thousandths) / 1000.0),
             State::Completed(duration, result) => {
-                task::State::Completed(task::Completed { duration: *duration, result: result.clone() })
+                task::State::Completed { duration: *duration, result: result.clone() }
             }
-            State::Failed(error) => task::State::Failed(value_of(error)),
+            State::Failed(error) => task::State::failed(error),
         }
     }
 }
@@ -203,16 +202,8 @@ impl SubState {
     fn show(self) -> task::State {
         match self {
             SubState::Pending => task::State::Pending(0.0),
-            SubState::Completed(ms) => {
-                task::State::Completed(task::Completed { duration: ms as f64 / 1000.0, result: None })
-            }
+            SubState::Completed(ms) => task::State::Completed { duration: ms as f64 / 1000.0, result: None },
             SubState::Failed => task::State::Failed(Value::Null),
         }
     }
-}
-
-/// An error as the untyped value that a failed task carries.
-fn value_of<T: Serialize>(error: &T) -> Value {
-    let text = serde_json::to_string(error).expect("errors are plain data");
-    serde_json::from_str(&text).expect("what was just written")
 }

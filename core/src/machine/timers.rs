@@ -47,6 +47,8 @@ impl Timers {
     pub fn dump(&self, mono: u64) -> Vec<(u64, String)> {
         let mut all: Vec<_> = self.heap.iter().map(|Reverse(entry)| *entry).collect();
         all.sort_unstable();
-        all.into_iter().map(|(at, _, alarm)| (at.saturating_sub(mono).div_ceil(1_000_000_000), format!("{alarm:?}"))).collect()
+        all.into_iter()
+            .map(|(at, _, alarm)| (at.saturating_sub(mono).div_ceil(1_000_000_000), format!("{alarm:?}")))
+            .collect()
     }
 }
