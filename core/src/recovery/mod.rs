@@ -4,6 +4,6 @@ pub mod decide;
 pub mod intent;
 pub mod verdict;
 
-pub use decide::{Record, decide};
+pub use decide::Record;
 pub use intent::{Goal, Intent};
 pub use verdict::{Repair, Sensible, Verdict};

@@ -1,6 +1,6 @@
 //! What recovery finds of a VM.
 
-use crate::host::Uuid;
+use crate::host::{DomId, Uuid};
 
 /// The function's answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,10 @@ pub enum Repair {
     Pause,
     /// Soft reset.
     SoftReset,
+    /// Tear these domains down beside the one that stays: what is left of destroyed ones, duplicates that never ran.
+    DestroyDomains(Vec<DomId>),
+    /// The guest is complete again: its image must not be resumed once more.
+    ForgetImage,
     /// Take devices away that are no longer online: disks, then network interfaces, by row name.
     Unplug {
         /// Disks.
