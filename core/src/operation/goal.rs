@@ -21,6 +21,8 @@ impl Operation {
             Operation::VifHotunplug(device, _) => Some(Goal::VifUnplug(device.clone())),
             Operation::Atomic(op) => of_atomic(op),
             Operation::Remove => Some(Goal::Remove),
+            Operation::Rename(to) => Some(Goal::Rename(*to)),
+            Operation::RemoveVbd(_) | Operation::RemoveVif(_) => None,
             Operation::ImportMetadata(_) | Operation::CheckState | Operation::Repair(_) => None,
         }
     }
@@ -31,6 +33,17 @@ impl Operation {
         // A restart was decided on; what it restarts from may be gone already.
         let committed = matches!(goal, Goal::Remove | Goal::Rename(_)) || matches!(self, Operation::Repair(_));
         Some(Intent { goal, committed, abandoned: false, domid, boot: now.boot })
+    }
+
+    /// Whether a domain of its making may hold the VM's disks: it waits until nothing else can.
+    pub fn makes_domain(&self) -> bool {
+        matches!(
+            self,
+            Operation::Start { .. }
+                | Operation::Reboot { .. }
+                | Operation::Resume { .. }
+                | Operation::Repair(Repair::Restart { .. })
+        ) || matches!(self, Operation::Atomic(op) if **op == MicroOp::VmCreate)
     }
 
     /// Power states that it may begin in, and the one that `Bad_power_state` names; `None`: any.

@@ -29,7 +29,10 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         Operation::VifHotunplug(device, force) => devices::unplug_vif(device, *force),
         Operation::Atomic(op) => vec![Step::Do((**op).clone())],
         Operation::Remove => vec![MicroOp::VmRemove.into()],
-        Operation::ImportMetadata(_) | Operation::CheckState => Vec::new(),
+        Operation::Rename(to) => vec![MicroOp::VmRename(*to).into()],
+        Operation::RemoveVbd(_) | Operation::RemoveVif(_) | Operation::ImportMetadata(_) | Operation::CheckState => {
+            Vec::new()
+        }
         Operation::Repair(wanted) => repair(wanted, subject),
     }
 }
