@@ -6,7 +6,7 @@ use super::run::Run;
 use super::slot::{Active, Ended, Job, Queued, Seat};
 use super::timers::Alarm;
 use super::{Effects, Machine};
-use crate::backend::{Context, Failure, MicroOp, Observation, Procedure};
+use crate::backend::{ActionRequest, Context, Failure, MicroOp, Observation, Procedure};
 use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{DomId, Request};
 use crate::interface::{Error, PowerState};
@@ -160,6 +160,11 @@ impl Machine {
             None => self.decide(vm),
         };
         match verdict {
+            // A client that builds its domain step by step is not done with it.
+            Verdict::Repair(Repair::Shutdown, _) if self.slot(vm).constructing => {
+                self.finish_ended(vm, effects);
+                self.begin_next(vm, effects)
+            }
             Verdict::Repair(repair, _) if self.may_repair(vm, &repair) => {
                 self.finish_if_well(vm, effects);
                 self.slot_mut(vm).repairs += 1;
@@ -182,8 +187,11 @@ impl Machine {
 
     /// What this daemon has written about a VM.
     pub(super) fn record(&self, vm: u64) -> Record<'_> {
-        let rows = &self.slot(vm).rows;
+        let slot = self.slot(vm);
+        let rows = &slot.rows;
+        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
         Record {
+            made: slot.made.filter(|(made, _)| Some(*made) == domid).map(|(_, when)| when),
             vm: rows.vm.as_ref().expect("only a vm with a row is considered"),
             vbds: &rows.vbds,
             vifs: &rows.vifs,
@@ -255,7 +263,10 @@ impl Machine {
         if let Operation::ImportMetadata(metadata) = op {
             return self.begin_import(vm, task, *metadata, effects);
         }
-        let steps = self.slot(vm).subject().map_or_else(Vec::new, |subject| plan(&op, &subject));
+        let mut steps = self.slot(vm).subject().map_or_else(Vec::new, |subject| plan(&op, &subject));
+        if self.slot(vm).constructing && matches!(&op, Operation::Atomic(op) if **op == MicroOp::VmUnpause) {
+            steps.insert(0, MicroOp::VmSetActionRequest(ActionRequest::None).into());
+        }
         let expires = steps.iter().map(crate::operation::Step::expiry).sum::<u64>().max(60 * SECOND);
         self.timers.set(self.now.mono.saturating_add(expires), Alarm::Expire(task.0));
         let active = self.active(vm, op, Some(task), steps);
@@ -299,7 +310,7 @@ impl Machine {
 
     /// What is wanted is durable before the first effect.
     fn write_intent(&mut self, vm: u64, active: Box<Active>, effects: &mut Effects) {
-        let intent = active.op.intent(active.domid);
+        let intent = active.op.intent(active.domid, self.now);
         let slot = self.slot_mut(vm);
         slot.verdict = None;
         slot.look_wanted = true;

@@ -80,6 +80,8 @@ impl Machine {
         let result = match result {
             Ok(Product::Domain(domid)) => {
                 active.domid = Some(domid);
+                let now = self.now;
+                self.slot_mut(vm).made = Some((domid, now));
                 self.watch_domain(vm, domid, effects);
                 Ok(())
             }
@@ -159,6 +161,10 @@ impl Machine {
             self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
             return;
         }
+        self.slot_mut(vm).constructing = match &active.op {
+            Operation::VbdHotplug(_) | Operation::VifHotplug(_) => self.slot(vm).constructing,
+            op => result.is_ok() && op.constructs(),
+        };
         let result = result.map(|()| active.result.clone());
         self.ended(vm, active.task, result, effects);
     }

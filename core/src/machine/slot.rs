@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::run::{NodeId, Run};
 use super::{CallId, EffectId, TaskId};
 use crate::backend::{Change, Failure, Observation, Procedure};
-use crate::host::{DomId, Request, Uuid};
+use crate::host::{DomId, Now, Request, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
 use crate::recovery::Verdict;
@@ -41,6 +41,10 @@ pub(crate) struct Slot {
     pub(crate) stragglers: BTreeSet<EffectId>,
     /// An operation that has ended, and whose task waits until the VM is settled.
     pub(crate) ended: Option<Ended>,
+    /// The domain that this daemon made last, and when.
+    pub(crate) made: Option<(DomId, Now)>,
+    /// A client builds its domain step by step: what is not complete may stay.
+    pub(crate) constructing: bool,
     /// The domain whose paths are watched.
     pub(crate) watched: Option<DomId>,
     /// Requests that wait for the budget: whose, what, and whether cancellation may not answer them.
@@ -148,6 +152,8 @@ impl Slot {
             repairs: 0,
             stragglers: BTreeSet::new(),
             ended: None,
+            made: None,
+            constructing: false,
             watched: None,
             parked: Vec::new(),
             changes: VecDeque::new(),
@@ -198,5 +204,14 @@ impl Operation {
     /// The one that is never stuck behind what it must end.
     pub(crate) fn is_hard_poweroff(&self) -> bool {
         matches!(self, Operation::Poweroff { timeout: None })
+    }
+
+    /// One step of building a domain, on its own.
+    pub(crate) fn constructs(&self) -> bool {
+        use crate::backend::MicroOp;
+        let step = |op: &MicroOp| {
+            matches!(op, MicroOp::VmCreate | MicroOp::VmBuild { .. } | MicroOp::VmCreateDeviceModel { .. })
+        };
+        matches!(self, Operation::Atomic(op) if step(op))
     }
 }
