@@ -207,7 +207,7 @@ impl Machine {
     fn may_repair(&self, vm: u64, repair: &Repair) -> bool {
         let slot = self.slot(vm);
         let starts = matches!(repair, Repair::Restart { .. } | Repair::FastResume | Repair::Unpause);
-        slot.repairs < MOST_REPAIRS && !(starts && !slot.stragglers.is_empty())
+        slot.repairs < MOST_REPAIRS && (!starts || slot.stragglers.is_empty())
     }
 
     /// Leave a VM that cannot be brought to a sensible state now; look again later.
