@@ -182,13 +182,15 @@ impl Machine {
 
     /// What this daemon has written about a VM.
     pub(super) fn record(&self, vm: u64) -> Record<'_> {
-        let rows = &self.slot(vm).rows;
+        let slot = self.slot(vm);
+        let rows = &slot.rows;
         Record {
             vm: rows.vm.as_ref().expect("only a vm with a row is considered"),
             vbds: &rows.vbds,
             vifs: &rows.vifs,
             extra: rows.extra.as_deref(),
             intent: rows.intent.as_ref(),
+            made: slot.made,
         }
     }
 
@@ -299,7 +301,7 @@ impl Machine {
 
     /// What is wanted is durable before the first effect.
     fn write_intent(&mut self, vm: u64, active: Box<Active>, effects: &mut Effects) {
-        let intent = active.op.intent(active.domid);
+        let intent = active.op.intent(active.domid, self.now);
         let slot = self.slot_mut(vm);
         slot.verdict = None;
         slot.look_wanted = true;

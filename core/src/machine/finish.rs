@@ -80,6 +80,7 @@ impl Machine {
         let result = match result {
             Ok(Product::Domain(domid)) => {
                 active.domid = Some(domid);
+                self.slot_mut(vm).made = Some(self.now);
                 self.watch_domain(vm, domid, effects);
                 Ok(())
             }

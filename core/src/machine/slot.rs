@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::run::{NodeId, Run};
 use super::{CallId, EffectId, TaskId};
 use crate::backend::{Change, Failure, Observation, Procedure};
-use crate::host::{DomId, Request, Uuid};
+use crate::host::{DomId, Now, Request, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
 use crate::recovery::Verdict;
@@ -37,6 +37,8 @@ pub(crate) struct Slot {
     pub(crate) askers: Vec<Asker>,
     /// Repairs since it was last sensible.
     pub(crate) repairs: u32,
+    /// When its present domain was made, if that was in this daemon's life.
+    pub(crate) made: Option<Now>,
     /// Effects answered `Unknown` that have not ended.
     pub(crate) stragglers: BTreeSet<EffectId>,
     /// An operation that has ended, and whose task waits until the VM is settled.
@@ -146,6 +148,7 @@ impl Slot {
             glance: None,
             askers: Vec::new(),
             repairs: 0,
+            made: None,
             stragglers: BTreeSet::new(),
             ended: None,
             watched: None,
