@@ -202,8 +202,9 @@ pub(super) fn cut(batch: &mut Batch, device: &Device) {
     batch.remove(device.frontend_path());
 }
 
-/// Remove everything that xenstore holds of a device.
-pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device) {
+/// Remove everything that xenstore holds of a device; but what it shares with one of the VM's other domains, if
+/// there is one beside its own.
+pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device, beside: bool) {
     let Device { domid, kind, devid, .. } = device;
     cut(batch, device);
     batch.remove(device.backend_path());
@@ -211,7 +212,9 @@ pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device) {
     batch.remove(paths::frontend_error(*domid, device.class(), *devid));
     batch.remove(paths::extras(*domid, kind, *devid));
     batch.remove(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, *domid)));
-    batch.remove(paths::private(uuid, kind, *devid));
+    if !beside {
+        batch.remove(paths::private(uuid, kind, *devid));
+    }
     batch.remove(paths::trusted(*domid, device.class(), *devid));
 }
 
