@@ -52,9 +52,7 @@ async fn end_epochs(host: &Host, vbds: &[Arc<Vbd>]) -> Result<Product, Failure> 
         vbd::epoch_end(host, vbd).await?;
     }
     match turn.last() {
-        Some(last) if !rest.is_empty() => {
-            host.become_op(MicroOp::VmEndEpochsAfter(last.id.device.clone())).await
-        }
+        Some(last) if !rest.is_empty() => host.become_op(MicroOp::VmEndEpochsAfter(last.id.device.clone())).await,
         _ => {
             if host.context().extra.is_some() {
                 host.change(Change::Extra(ExtraChange::Drop)).await?;

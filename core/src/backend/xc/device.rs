@@ -79,10 +79,8 @@ pub(super) fn class(kind: &str) -> &'static str {
 /// What must be asked to list a domain's devices; `list` takes the answers.
 pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let tree = |path, depth| Query::Tree { path, depth, limit: MOST_NODES };
-    let mut queries = vec![
-        tree(format!("{}/device", paths::hidden(domid)), 3),
-        tree(format!("{}/private", paths::scratch(uuid)), 3),
-    ];
+    let mut queries =
+        vec![tree(format!("{}/device", paths::hidden(domid)), 3), tree(format!("{}/private", paths::scratch(uuid)), 3)];
     queries.extend(KINDS.map(|kind| tree(paths::backends(kind, domid), 2)));
     queries
 }
@@ -220,10 +218,7 @@ pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device, beside: boo
 
 /// The back end has let go.
 pub(super) fn gone(device: &Device) -> Vec<Condition> {
-    let mut gone = vec![
-        Condition::Equals(device.state_path(), "6".to_owned()),
-        Condition::Absent(device.state_path()),
-    ];
+    let mut gone = vec![Condition::Equals(device.state_path(), "6".to_owned()), Condition::Absent(device.state_path())];
     if device.kind == "qdisk" {
         // Nobody is left who could answer.
         gone.push(Condition::Absent(paths::device_model(device.domid)));

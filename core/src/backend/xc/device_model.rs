@@ -4,9 +4,7 @@ use super::process::{self, internal};
 use super::script::{self, Call};
 use super::{device, guest, paths, qemu_args, vif};
 use crate::backend::{Change, Context, ExtraChange, Failure, Host};
-use crate::host::{
-    Batch, Condition, DomId, Exit, Found, Handle, Perms, Process, Query, Reply, Request, Role, Spawn,
-};
+use crate::host::{Batch, Condition, DomId, Exit, Found, Handle, Perms, Process, Query, Reply, Request, Role, Spawn};
 use crate::interface::extra::Profile;
 use crate::interface::{Disk, Error, VmExtra};
 use serde_json::{Value, json};
@@ -65,9 +63,10 @@ fn platform_device(extra: &VmExtra) -> Result<(i64, i64), Failure> {
 fn may_serve_disks(context: &Context) -> bool {
     let qdisk = |kind: Option<&String>| kind.is_some_and(|kind| kind == "qdisk");
     qdisk(Some(&context.settings.default_vbd_backend_kind))
-        || context.vbds.iter().any(|vbd| {
-            qdisk(vbd.extra_backend_keys.get("backend-kind")) || matches!(vbd.backend, Some(Disk::Vdi(_)))
-        })
+        || context
+            .vbds
+            .iter()
+            .any(|vbd| qdisk(vbd.extra_backend_keys.get("backend-kind")) || matches!(vbd.backend, Some(Disk::Vdi(_))))
 }
 
 /// Whether one is.

@@ -21,7 +21,8 @@ pub(super) async fn run(host: &Host, script: &str) -> Result<Product, Failure> {
     let control = format!("{}/control", paths::domain(domid));
     let directory = format!("{control}/batcmd");
     let state = format!("{directory}/state");
-    let found = host.read(vec![Query::Value(format!("{control}/feature-xs-batcmd")), Query::Value(state.clone())]).await?;
+    let found =
+        host.read(vec![Query::Value(format!("{control}/feature-xs-batcmd")), Query::Value(state.clone())]).await?;
     if !matches!(found.first(), Some(Found::Value(Some(_)))) {
         return Err(Error::Unimplemented("run_script without a guest agent that can".to_owned()).into());
     }

@@ -20,9 +20,7 @@ pub(super) async fn run(host: &Host, hook: Hook, reason: &'static str, after: &s
         run_file(host, hook, reason, name).await?;
     }
     match turn.last() {
-        Some(last) if !rest.is_empty() => {
-            host.become_op(MicroOp::VmHookScriptAfter(hook, reason, last.clone())).await
-        }
+        Some(last) if !rest.is_empty() => host.become_op(MicroOp::VmHookScriptAfter(hook, reason, last.clone())).await,
         _ => Ok(Product::Nothing),
     }
 }

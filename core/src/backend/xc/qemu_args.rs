@@ -52,12 +52,7 @@ pub(super) fn for_disks(context: &Context, domid: DomId) -> Vec<String> {
 }
 
 /// For a fully virtualised guest.
-pub(super) fn for_hvm(
-    context: &Context,
-    domid: DomId,
-    extra: &VmExtra,
-    restore: bool,
-) -> Result<Vec<String>, Failure> {
+pub(super) fn for_hvm(context: &Context, domid: DomId, extra: &VmExtra, restore: bool) -> Result<Vec<String>, Failure> {
     let BuilderInfo::Hvm(info) = guest::kind(context) else {
         return Err(internal("guest is not fully virtualised"));
     };

@@ -23,8 +23,7 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
     let (stream, process) = (host.handle().await?, host.handle().await?);
     let body = async {
         image::open(host, stream, disk).await?;
-        let mut args =
-            helper::args(if guest::flavour(kind) == Flavour::Pv { "restore" } else { "hvm_restore" }, domid);
+        let mut args = helper::args(if guest::flavour(kind) == Flavour::Pv { "restore" } else { "hvm_restore" }, domid);
         helper::push(&mut args, "-fd", "{stream}");
         helper::push(&mut args, "-store_port", ports.store.to_string());
         helper::push(&mut args, "-console_port", ports.console.to_string());
@@ -68,8 +67,7 @@ async fn records(host: &Host, process: Handle, stream: Handle) -> Result<(u64, u
 /// The stream stands where the guest's memory begins: the helper reads that, and ends.
 async fn memory(host: &Host, process: Handle) -> Result<(u64, u64), Failure> {
     host.act(Request::Tell(process, "restore:xenguest".to_owned())).await?;
-    let (held, Process { lines, exit }) =
-        host.wait(vec![Condition::Exited(process)], build::HELPER_PATIENCE).await?;
+    let (held, Process { lines, exit }) = host.wait(vec![Condition::Exited(process)], build::HELPER_PATIENCE).await?;
     if held.is_none() {
         return Err(internal(format!("restore helper {}", ending(exit))));
     }
