@@ -182,6 +182,7 @@ fn of_device(device: &device::Device, frontends: &[(String, String)]) -> DeviceS
         qos: device.private.iter().find(|(key, _)| key == "qos").map(|(_, words)| words.clone()),
         unplug_asked: device.backend_value("online") == Some("0"),
         frontend_closed: frontends.iter().any(|(path, state)| *path == front && state == "6"),
+        unplug_asked: device.backend_value("online") == Some("0"),
     }
 }
 
