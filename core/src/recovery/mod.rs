@@ -14,3 +14,5 @@ pub use intent::{Goal, Intent};
 pub use record::Record;
 pub use verdict::{Repair, Sensible, Verdict};
 
+#[cfg(test)]
+mod tests;
