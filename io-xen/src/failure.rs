@@ -39,7 +39,9 @@ impl Failure {
         let remedy = match error.kind() {
             io::ErrorKind::PermissionDenied => format!("run as root, or choose another place with --{option}"),
             io::ErrorKind::NotFound => format!("make it, or choose another place with --{option}"),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space there, then start again".to_owned(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free space there, then start again".to_owned()
+            }
             io::ErrorKind::ReadOnlyFilesystem => format!("choose a writable place with --{option}"),
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 format!("remove the file that stands in its way, or choose another place with --{option}")

@@ -202,7 +202,10 @@ fn list_fragments(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     };
     let entries = entries.map_err(|error| {
         let place = directory.display();
-        Failure::configuration(format!("cannot list configuration directory {place}: {}; see --config-dir", plain(&error)))
+        Failure::configuration(format!(
+            "cannot list configuration directory {place}: {}; see --config-dir",
+            plain(&error)
+        ))
     })?;
     let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).filter(|path| path.is_file()).collect();
     files.sort();

@@ -73,7 +73,8 @@ fn files_win_over_the_command_line_and_fragments_over_files() {
     let fragments = directory.join("conf.d");
     fs::create_dir_all(&fragments).unwrap();
     let file = directory.join("xenopsd.conf");
-    fs::write(&file, "queue = file\nworker-pool-size = 5\npersist = false\nsimulate = true\nconfig = /other\n").unwrap();
+    fs::write(&file, "queue = file\nworker-pool-size = 5\npersist = false\nsimulate = true\nconfig = /other\n")
+        .unwrap();
     fs::write(fragments.join("10-b"), "worker-pool-size = 7").unwrap();
     fs::write(fragments.join("05-a"), "worker-pool-size = 6\npidfile = /x").unwrap();
     let asked = Options::read(args(&[
