@@ -1,6 +1,6 @@
 //! What a look saw of one VM, all of it at nearly one moment.
 
-use crate::host::{DomainInfo, Role};
+use crate::host::{DomId, DomainInfo, Role};
 use crate::interface::Disk;
 
 /// The world of one VM.
@@ -8,6 +8,8 @@ use crate::interface::Disk;
 pub struct Observation {
     /// Domains that are this VM's: by handle, and tombstones not yet gone.
     pub domains: Vec<DomainSeen>,
+    /// Domains of this VM that Xen no longer has and whose remains have not been cleaned up: `/vm/<uuid>/domains`.
+    pub leftovers: Vec<DomId>,
     /// Disks whose `active` flag is set.
     pub active_vbds: Vec<String>,
     /// Network interfaces whose `active` flag is set.

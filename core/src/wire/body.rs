@@ -136,7 +136,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
     let bad = || Fault::bad("chunk size is no hexadecimal number");
     let line = line.strip_suffix(b"\r\n").ok_or_else(bad)?;
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
-    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
+    if digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(bad());
     }
     let digits = std::str::from_utf8(digits).map_err(|_| bad())?;

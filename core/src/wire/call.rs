@@ -4,9 +4,9 @@ use crate::interface::Value;
 
 /// A method's name and its parameters, by position; named ones are one dictionary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call {
+pub(super) struct Call {
     /// The method's name as sent.
-    pub method: String,
+    pub(super) method: String,
     /// The parameters as sent.
-    pub params: Vec<Value>,
+    pub(super) params: Vec<Value>,
 }

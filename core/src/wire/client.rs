@@ -76,8 +76,8 @@ enum State {
     Http(ResponseHead),
     /// A frame's length has come.
     Frame(Body),
-    /// No further answer comes.
-    Failed,
+    /// No further answer comes, for this reason.
+    Failed(Failure),
 }
 
 impl Client {
@@ -130,7 +130,9 @@ impl Client {
 
     /// Takes bytes that were read, in any portions.
     pub fn receive(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Failed) {
+        if self.open == 0 && !bytes.is_empty() {
+            self.fail(Failure::Framing("bytes came that answer no call".to_owned()));
+        } else if !matches!(self.state, State::Failed(_)) {
             self.input.append(bytes);
         }
     }
@@ -140,24 +142,27 @@ impl Client {
         self.ended = true;
     }
 
-    /// The next answer: the method's result or its error. After a failure none comes.
+    /// The next answer, the method's result or its error: one for each call. All that follow a failure are
+    /// that failure.
     #[allow(clippy::should_implement_trait, reason = "answers come later, after none came")]
     pub fn next(&mut self) -> Option<Result<Result<Value, Value>, Failure>> {
-        if self.open == 0 || matches!(self.state, State::Failed) {
+        if self.open == 0 {
             return None;
         }
         let answer = match self.step() {
-            Ok(None) if self.ended => Err(Failure::Ended),
+            Ok(None) if self.ended => Err(self.fail(Failure::Ended)),
             Ok(None) => return None,
             Ok(Some(answer)) => Ok(answer),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(self.fail(failure)),
         };
         self.open -= 1;
-        if answer.is_err() {
-            self.state = State::Failed;
-            self.input.clear();
-        }
         Some(answer)
+    }
+
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.input.clear();
+        self.state = State::Failed(failure.clone());
+        failure
     }
 
     fn step(&mut self) -> Result<Option<Result<Value, Value>>, Failure> {
@@ -187,7 +192,7 @@ impl Client {
                     }
                     return self.finish().map(Some);
                 }
-                State::Failed => return Ok(None),
+                State::Failed(failure) => return Err(failure.clone()),
             };
             self.state = state;
         }
@@ -198,7 +203,7 @@ impl Client {
         let (status, close, body) = match std::mem::replace(&mut self.state, State::Head(0)) {
             State::Http(head) => (head.status, head.close, head.body),
             State::Frame(body) => (200, false, body),
-            State::Head(_) | State::Failed => return Err(Failure::Ended),
+            State::Head(_) | State::Failed(_) => return Err(Failure::Ended),
         };
         let text = body.bytes(&self.input);
         let answer = match status {
@@ -209,8 +214,10 @@ impl Client {
             }
         };
         body.consume(&mut self.input);
-        // What was called after the last answer is never answered.
-        self.ended |= close;
+        if close {
+            // What was called besides is never answered.
+            self.fail(Failure::Ended);
+        }
         answer.map_err(Failure::Body)
     }
 }
@@ -220,3 +227,6 @@ impl From<Fault> for Failure {
         Failure::Framing(fault.text.into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,24 @@
 //! One client's connection, from its bytes to calls and from answers to bytes.
 
-use super::call::Call;
-use super::encoding::{Encoding, internal_error};
+use super::encoding::Encoding;
 use super::fault::{Fault, Status};
 use super::limits::Limits;
 use super::replies::Replies;
 use super::requests::Requests;
+use crate::interface::{Error, Request};
 use serde::Serialize;
 
-/// A call's number on its connection, to answer it by.
+/// A request's number on its connection, to answer it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CallId(pub u64);
+pub struct RequestId(pub u64);
 
-/// A well-formed call that waits for its answer.
+/// A request that waits for its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incoming {
     /// What to answer by.
-    pub id: CallId,
-    /// What was called.
-    pub call: Call,
+    pub id: RequestId,
+    /// What is asked.
+    pub request: Request,
 }
 
 /// What a connection waits for. While this stays equal, the same wait goes on.
@@ -37,7 +37,7 @@ pub enum Waiting {
 /// A serving connection, without its socket: both framings, both encodings, replies in order.
 ///
 /// The owner passes what it read to [`receive`](Self::receive) while [`can_read`](Self::can_read), takes
-/// calls from [`next`](Self::next) until there is none (after reading, and again after it has answered
+/// requests from [`next`](Self::next) until there is none (after reading, and again after it has answered
 /// or sent), answers each by [`reply`](Self::reply), and sends [`outgoing`](Self::outgoing).
 #[derive(Debug)]
 pub struct Connection {
@@ -69,8 +69,8 @@ impl Connection {
         self.requests.end();
     }
 
-    /// The next call. What is malformed is answered here and never seen.
-    #[allow(clippy::should_implement_trait, reason = "calls come later, after none came")]
+    /// The next request. What is no request of the interface is answered here and never seen.
+    #[allow(clippy::should_implement_trait, reason = "requests come later, after none came")]
     pub fn next(&mut self) -> Option<Incoming> {
         while self.replies.has_room(&self.limits) {
             let arrival = match self.requests.poll(&self.limits) {
@@ -88,22 +88,23 @@ impl Connection {
             }
             let body = Encoding::of(self.requests.body());
             let encoding = body.as_ref().map_or(Encoding::Json, |(encoding, _)| *encoding);
-            let call = body.and_then(|(encoding, text)| encoding.parse_call(text, &self.limits));
+            let request = body
+                .and_then(|(encoding, text)| encoding.parse_call(text, &self.limits))
+                .map_err(|why| Error::InternalError(format!("malformed request: {why}")))
+                .and_then(|call| Request::decode(&call.method, &call.params));
             self.requests.finish();
-            let id = CallId(self.replies.open(arrival.framing, encoding));
-            match call {
-                Ok(call) => return Some(Incoming { id, call }),
-                Err(why) => {
-                    self.reply(id, Err::<&(), _>(&internal_error(&format!("malformed request: {why}"))));
-                }
-            }
+            let id = RequestId(self.replies.open(arrival.framing, encoding));
+            match request {
+                Ok(request) => return Some(Incoming { id, request }),
+                Err(error) => self.reply(id, Err::<&(), _>(&error)),
+            };
         }
         self.continue_if_due();
         None
     }
 
-    /// Answers a call; false where it was answered before.
-    pub fn reply<T, E>(&mut self, id: CallId, answer: Result<&T, &E>) -> bool
+    /// Answers a request; false where it was answered before.
+    pub fn reply<T, E>(&mut self, id: RequestId, answer: Result<&T, &E>) -> bool
     where
         T: Serialize + ?Sized,
         E: Serialize + ?Sized,

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::limits::Limits;
 use super::malformed::Malformed;
 use super::{json, xml, xml_writer};
-use crate::interface::Value;
+use crate::interface::{Error, Value};
 use serde::Serialize;
 
 /// How a body says what it says; a reply uses its request's.
@@ -72,9 +72,8 @@ impl Encoding {
         let start = out.len();
         if let Err(Malformed(why)) = self.try_write_answer(out, answer) {
             out.truncate(start);
-            let text = format!("answer has no form on the wire: {why}");
-            self.try_write_answer(out, Err::<&(), _>(&internal_error(&text)))
-                .expect("two strings have a form in both encodings");
+            let error = Error::InternalError(format!("answer has no form on the wire: {why}"));
+            self.try_write_answer(out, Err::<&(), _>(&error)).expect("an error has a form in both encodings");
         }
     }
 
@@ -88,9 +87,4 @@ impl Encoding {
             Encoding::Xml => xml_writer::write_answer(out, answer),
         }
     }
-}
-
-/// The interface's error for what no other error names.
-pub(super) fn internal_error(text: &str) -> (&'static str, &str) {
-    ("Internal_error", text)
 }

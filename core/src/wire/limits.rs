@@ -10,7 +10,7 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Bytes of a body, after chunks are joined.
     pub body_bytes: usize,
-    /// Arrays and objects within each other, the request's own object included.
+    /// Arrays and objects within each other; in JSON the message's own object is the first.
     pub depth: usize,
     /// Bytes of one string, decoded.
     pub string_bytes: usize,

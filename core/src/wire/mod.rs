@@ -6,23 +6,24 @@
 mod body;
 mod buffer;
 mod call;
-pub mod client;
-pub mod connection;
+mod client;
+mod connection;
 mod encoding;
 mod fault;
 mod frame;
 mod head;
 mod json;
-pub mod limits;
+mod limits;
 mod malformed;
+#[cfg(test)]
+mod properties;
 mod replies;
 mod requests;
 mod xml;
 mod xml_writer;
 
-pub use call::Call;
 pub use client::{Client, Failure, Transport};
-pub use connection::{CallId, Connection, Incoming, Waiting};
+pub use connection::{Connection, Incoming, RequestId, Waiting};
 pub use encoding::Encoding;
-pub use limits::Limits;
+pub use limits::{HEADERS, Limits};
 pub use malformed::Malformed;

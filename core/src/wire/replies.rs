@@ -1,10 +1,11 @@
 //! The replies of a connection, in the order of their requests whenever they are ready.
 
 use super::buffer::{self, Buffer};
-use super::encoding::{Encoding, internal_error};
+use super::encoding::Encoding;
 use super::fault::{Fault, Status};
 use super::frame;
 use super::limits::Limits;
+use crate::interface::Error;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::Write;
@@ -92,7 +93,7 @@ impl Replies {
         let number = self.open(framing, Encoding::Json);
         match framing {
             Framing::Binary => {
-                self.answer(number, Err::<&(), _>(&internal_error(&fault.text)));
+                self.answer(number, Err::<&(), _>(&Error::InternalError(fault.text.to_string())));
             }
             Framing::Http { .. } => {
                 let index = self.slots.len() - 1;

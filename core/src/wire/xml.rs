@@ -293,3 +293,6 @@ impl<'a> Parser<'a> {
         depth.checked_sub(1).ok_or_else(|| self.malformed(&format!("nested deeper than {}", self.limits.depth)))
     }
 }
+
+#[cfg(test)]
+mod tests;

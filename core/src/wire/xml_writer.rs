@@ -1,7 +1,7 @@
 //! XML-RPC as rpclib writes it, straight from types that serialise: integers and strings untyped.
 
 use super::malformed::Malformed;
-use serde::ser::{self, Serialize, Serializer};
+use serde::{Serialize, Serializer, ser};
 use std::fmt::Display;
 use std::io::Write;
 
@@ -397,5 +397,88 @@ impl ser::SerializeStructVariant for Variant<'_> {
 
     fn end(self) -> Result<(), Malformed> {
         self.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limits, json, properties, xml};
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn written<T: Serialize>(value: T) -> String {
+        let mut out = Vec::new();
+        value.serialize(Xml::value(&mut out)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn text_and_numbers() {
+        let table = [
+            (written("a<>&\"'"), "<value>a&lt;&gt;&amp;&quot;'</value>"),
+            (written("\0\u{1f}\u{7f}\t\n\r\u{fffe}\u{ffff}\u{fffd}é"), "<value>\u{7f}\t\n&#13;\u{fffd}é</value>"),
+            (written('<'), "<value>&lt;</value>"),
+            (written(-3), "<value>-3</value>"),
+            (written(u64::MAX), "<value>18446744073709551615</value>"),
+            (written(i64::MIN), "<value>-9223372036854775808</value>"),
+            (written(true), "<value><boolean>1</boolean></value>"),
+            (written(2.0), "<value><double>2</double></value>"),
+            (written(0.1 + 0.2), "<value><double>0.30000000000000004</double></value>"),
+            (written(1e300), "<value><double>1e300</double></value>"),
+            (written(-1e-300), "<value><double>-1e-300</double></value>"),
+            (written(f64::NEG_INFINITY), "<value><double>-inf</double></value>"),
+            (written(f64::NAN), "<value><double>nan</double></value>"),
+            (written(1.5f32), "<value><double>1.5</double></value>"),
+            (written(None::<u8>), "<value><nil/></value>"),
+            (written(Some(1)), "<value>1</value>"),
+        ];
+        for (written, expected) in table {
+            assert_eq!(written, expected);
+        }
+    }
+
+    #[test]
+    fn compounds_are_those_of_json() {
+        #[derive(Serialize)]
+        struct Unit;
+        #[derive(Serialize)]
+        struct Pair(u8, u8);
+        #[derive(Serialize)]
+        enum Variant {
+            Bare,
+            One(u8),
+            Two(u8, u8),
+            Named { a: u8 },
+        }
+        #[derive(Serialize)]
+        struct Record<'a> {
+            pair: Pair,
+            unit: Unit,
+            map: BTreeMap<&'a str, u8>,
+            numbered: BTreeMap<u8, ()>,
+            variants: Vec<Variant>,
+        }
+        let record = Record {
+            pair: Pair(1, 2),
+            unit: Unit,
+            map: BTreeMap::from([("a&", 1)]),
+            numbered: BTreeMap::from([(7, ())]),
+            variants: vec![Variant::Bare, Variant::One(1), Variant::Two(1, 2), Variant::Named { a: 1 }],
+        };
+        let mut out = Vec::new();
+        write_answer(&mut out, Ok::<_, &()>(&record)).unwrap();
+        let xml = xml::parse_answer(&out, &Limits::default()).unwrap().unwrap();
+        let json = json::parse(&serde_json::to_vec(&record).unwrap(), &Limits::default()).unwrap();
+        assert_eq!(xml, properties::as_xml(json));
+    }
+
+    #[test]
+    fn only_text_and_integers_are_names() {
+        for fails in [
+            BTreeMap::from([(Some([1]), 1)]).serialize(Xml::value(&mut Vec::new())),
+            BTreeMap::from([(None::<u8>, 1)]).serialize(Xml::value(&mut Vec::new())),
+        ] {
+            assert_eq!(fails, Err(Malformed("name of a member is no string".to_owned())));
+        }
     }
 }

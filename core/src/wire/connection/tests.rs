@@ -3,10 +3,13 @@
 use super::*;
 use crate::interface::Value;
 
-const QUERY: &str = r#"{"method":"query","params":[],"id":1}"#;
+const QUERY: &str = r#"{"method":"query","params":[{"unit":null,"debug_info":"d"}],"id":1}"#;
+const XML: &str = "<?xml version='1.0'?><methodCall><methodName>query</methodName><params><param><value><struct>\
+    <member><name>unit</name><value><nil/></value></member><member><name>debug_info</name><value>d</value></member>\
+    </struct></value></param></params></methodCall>";
 
 fn limits() -> Limits {
-    Limits { head_bytes: 400, body_bytes: 600, pipelined: 4, backlog_bytes: 500, ..Limits::default() }
+    Limits { head_bytes: 400, body_bytes: 800, pipelined: 4, backlog_bytes: 500, ..Limits::default() }
 }
 
 /// What a connection made of its bytes: the methods called, each answered at once, and all that was sent.
@@ -14,8 +17,8 @@ fn serve(input: &[u8]) -> (Vec<String>, String, Connection) {
     let mut connection = Connection::new(limits());
     connection.receive(input);
     let (mut methods, mut sent) = (Vec::new(), Vec::new());
-    while let Some(Incoming { id, call }) = connection.next() {
-        methods.push(call.method);
+    while let Some(Incoming { id, request }) = connection.next() {
+        methods.push(request.call.method().to_owned());
         assert!(connection.reply(id, Ok::<_, &()>(&"done")));
         drain(&mut connection, &mut sent);
     }
@@ -104,7 +107,7 @@ fn http_requests_that_end_the_connection() {
         ("close", query().replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"), 1, vec![200]),
         ("1.0", query().replace("HTTP/1.1", "HTTP/1.0"), 1, vec![200]),
         ("no length", post("", ""), 0, vec![411]),
-        ("length too large", post("content-length: 601\r\n", ""), 0, vec![413]),
+        ("length too large", post("content-length: 801\r\n", ""), 0, vec![413]),
         ("length overflows", post("content-length: 99999999999999999999999\r\n", ""), 0, vec![413]),
         ("length signed", post("content-length: +5\r\n", "12345"), 0, vec![400]),
         ("length empty", post("content-length:\r\n", ""), 0, vec![400]),
@@ -122,7 +125,7 @@ fn http_requests_that_end_the_connection() {
         ("chunk longer than its size", chunked("1\r\nab\r\n"), 0, vec![400]),
         ("chunk size overflows", chunked("fffffffffffffffff\r\n"), 0, vec![400]),
         ("chunk too large", chunked("ffffffffffffffff\r\n"), 0, vec![413]),
-        ("chunks too large", chunked(&format!("190\r\n{long}\r\nc9\r\n")), 0, vec![413]),
+        ("chunks too large", chunked(&format!("190\r\n{long}\r\n191\r\n")), 0, vec![413]),
         ("chunk line too long", chunked(&format!("1;{}", long.repeat(3))), 0, vec![400]),
         ("trailers too long", chunked(&format!("0\r\na: {long}")), 0, vec![431]),
         ("head too long", format!("POST /{long}"), 0, vec![431]),
@@ -162,8 +165,8 @@ fn frames() {
             done.clone() + &malformed("frame length has a byte that is no digit at 0"),
             true,
         ),
-        ("too large", "0000000000000601".to_owned(), malformed("body exceeds 600 bytes"), true),
-        ("largest", "9999999999999999".to_owned(), malformed("body exceeds 600 bytes"), true),
+        ("too large", "0000000000000801".to_owned(), malformed("body exceeds 800 bytes"), true),
+        ("largest", "9999999999999999".to_owned(), malformed("body exceeds 800 bytes"), true),
     ];
     for (name, input, expected, closes) in table {
         let (_, sent, connection) = serve(input.as_bytes());
@@ -173,9 +176,13 @@ fn frames() {
 
 #[test]
 fn a_reply_has_the_encoding_of_its_request() {
-    let xml = "<?xml version='1.0'?><methodCall><methodName>query</methodName></methodCall>";
     let table = [
         (QUERY, "application/json", r#"{"result":"done","error":null,"id":0}"#),
+        (
+            r#"{"method":"a","params":[],"id":1}"#,
+            "application/json",
+            r#"{"result":null,"error":["Unimplemented","a"],"id":0}"#,
+        ),
         (
             " \r\n{}",
             "application/json",
@@ -192,7 +199,7 @@ fn a_reply_has_the_encoding_of_its_request() {
             r#"{"result":null,"error":["Internal_error","malformed request: body is neither JSON nor XML: it starts with '%'"],"id":0}"#,
         ),
         (
-            xml,
+            XML,
             "text/xml",
             "<name>Status</name><value>Success</value></member><member><name>Value</name><value>done</value>",
         ),
@@ -212,7 +219,7 @@ fn a_reply_has_the_encoding_of_its_request() {
 fn replies_keep_the_order_of_requests_and_bound_them() {
     let mut connection = Connection::new(limits());
     connection.receive(query().repeat(6).as_bytes());
-    let ids: Vec<CallId> = std::iter::from_fn(|| connection.next()).map(|incoming| incoming.id).collect();
+    let ids: Vec<RequestId> = std::iter::from_fn(|| connection.next()).map(|incoming| incoming.id).collect();
     assert_eq!(ids.len(), 4);
     assert!(!connection.can_read(), "as many as may wait do");
     for (at, id) in ids.iter().enumerate().rev() {
@@ -302,7 +309,7 @@ fn continue_is_sent_before_the_body_comes() {
 #[test]
 fn an_answer_without_a_form_becomes_an_error() {
     let keys = std::collections::BTreeMap::from([(Some([1]), 2)]);
-    for body in [QUERY, "<methodCall><methodName>m</methodName></methodCall>"] {
+    for body in [QUERY, XML] {
         let mut connection = Connection::new(limits());
         connection.receive(post(&format!("content-length: {}\r\n", body.len()), body).as_bytes());
         let id = connection.next().unwrap().id;
