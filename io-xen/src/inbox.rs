@@ -27,6 +27,7 @@ pub enum Arrival {
 #[derive(Debug, Default)]
 pub struct Inbox {
     arrivals: RefCell<VecDeque<Arrival>>,
+    attended: Cell<bool>,
     bell: Bell,
 }
 
@@ -34,7 +35,14 @@ impl Inbox {
     /// Adds one.
     pub fn push(&self, arrival: Arrival) {
         self.arrivals.borrow_mut().push_back(arrival);
-        self.bell.ring();
+        if !self.attended.get() {
+            self.bell.ring();
+        }
+    }
+
+    /// Whether somebody is handling arrivals right now, and will look whether more have come: no bell is needed.
+    pub fn attend(&self, attended: bool) {
+        self.attended.set(attended);
     }
 
     /// Takes the first.
@@ -47,7 +55,7 @@ impl Inbox {
         self.arrivals.borrow().is_empty()
     }
 
-    /// Rung with each arrival, and when the driver should look at its timers again.
+    /// Rung when arrivals are left to be handled, and when the driver should look at its timers again.
     pub fn bell(&self) -> &Bell {
         &self.bell
     }

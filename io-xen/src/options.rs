@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 pub enum Asked {
     /// To run the daemon.
     Run(Box<Options>),
-    /// To run a simulated host in this process, behind a socket in this directory.
+    /// To run a simulated host in this process, behind a socket in this directory, at this pace.
     #[cfg(feature = "simulated")]
-    HostProcess(PathBuf),
+    HostProcess(PathBuf, String),
     /// To print this and end.
     Print(String),
 }
@@ -80,7 +80,7 @@ impl Options {
             let value = value.ok_or_else(|| Failure::usage(format!("option --{name} needs a value")))?;
             #[cfg(feature = "simulated")]
             if name == "host-process" {
-                return Ok(Some(Asked::HostProcess(value.into())));
+                return Ok(Some(Asked::HostProcess(value.into(), self.text("simulated-pace").to_owned())));
             }
             let Some(at) = find(name) else {
                 return Err(Failure::usage(format!("unknown option --{name}; xenopsd --help lists the options")));

@@ -72,10 +72,11 @@ const fn taken(name: &'static str, kind: Kind, default: &'static str, text: &'st
 
 use Kind::{Bool, Int, Path, Seconds, Text};
 
-/// Upstream's keys with upstream's defaults, and `host`, which is ours. Only `use-switch` differs in its
+/// Upstream's keys with upstream's defaults, and two of ours for the host. Only `use-switch` differs in its
 /// default: this daemon speaks on its own socket.
 pub const KEYS: &[Key] = &[
     acts("host", Text, "xen", "the host to drive: xen, simulated (in this process), or simulated:DIR (in its own)"),
+    acts("simulated-pace", Text, "natural", "how long things take on a simulated host: natural or instant"),
     acts("queue", Text, "org.xen.xapi.xenops.classic", "name of this instance"),
     acts("sockets-path", Path, "/var/lib/xcp", "directory of the listening sockets"),
     acts("database-path", Path, "/var/run/nonpersistent/xenopsd/classic", "directory of the records"),
