@@ -1,5 +1,6 @@
 //! Micro-ops: the units a plan is made of, named as upstream names its atomics.
 
+use crate::host::DomId;
 use crate::interface::{Disk, Network, Pairs, vif};
 use std::hash::{Hash, Hasher};
 
@@ -101,13 +102,18 @@ pub enum MicroOp {
         /// Keep VmExtra: a suspended VM needs it.
         keep_extra: bool,
     },
-    /// Clean what a VM without domain must not have: VmExtra, active flags, datapaths, open epochs.
+    /// Clean what a VM without domain must not have: datapaths, open epochs, active flags, and last VmExtra,
+    /// which shows until then that there is something to clean.
     VmClean {
         /// Keep VmExtra and active flags: it is suspended.
         suspended: bool,
     },
     /// Later turns of it: open epochs of the disks that come after this one in table order, then VmExtra.
     VmEndEpochsAfter(String),
+    /// Tear these domains of the VM down, and what belongs to them; the VM's others and its records stay.
+    VmDestroyDomains(Vec<DomId>),
+    /// A resumed guest is complete: VmExtra's suspend memory becomes 0, so that its image is not resumed again.
+    VmForgetImage,
     /// Stop the vCPUs.
     VmPause,
     /// Let them run.

@@ -27,7 +27,8 @@ use Now::{Answer as At, Later};
 impl Machine {
     pub(super) fn call(&mut self, call: CallId, client: ClientId, asked: Asked, effects: &mut Effects) {
         if self.waiting.len() >= self.config.bounds.open_calls {
-            let error = Error::InternalError("too many calls are waiting; answer some events or close connections".to_owned());
+            let error =
+                Error::InternalError("too many calls are waiting; answer some events or close connections".to_owned());
             effects.push(Effect::Reply { call, reply: Err(error) });
             return;
         }
@@ -41,7 +42,8 @@ impl Machine {
 
     /// Answer a call, if its client is still there.
     pub(super) fn reply(&mut self, call: CallId, reply: Result<Answer, Error>, effects: &mut Effects) {
-        if self.waiting.close(call) {
+        if let Some(alarm) = self.waiting.close(call) {
+            self.timers.cancel(alarm);
             effects.push(Effect::Reply { call, reply });
         }
     }
@@ -136,7 +138,10 @@ impl Machine {
             self.waiting.for_task(task);
             return Err(error);
         }
-        self.timers.set(self.now.mono.saturating_add(PATIENCE), Alarm::Call(call.0));
+        if self.waiting.is_open(call) {
+            let alarm = self.timers.set(self.now.mono.saturating_add(PATIENCE), Alarm::Call(call.0));
+            self.waiting.bound(call, alarm);
+        }
         Ok(Later)
     }
 
@@ -188,7 +193,8 @@ impl Machine {
                 let size = u32::try_from(*pool_size)
                     .map_err(|_| bad(format!("worker pool size {pool_size} is not between 0 and 4294967295")))?;
                 self.budget.resize(size);
-                let vms: Vec<_> = self.vms.iter().filter(|(_, slot)| !slot.queue.is_empty()).map(|(vm, _)| vm).collect();
+                let vms: Vec<_> =
+                    self.vms.iter().filter(|(_, slot)| !slot.queue.is_empty()).map(|(vm, _)| vm).collect();
                 vms.into_iter().for_each(|vm| self.drive(vm, effects));
                 self.pump(effects);
                 return Ok(At(Answer::Unit));
@@ -209,7 +215,9 @@ impl Machine {
         let reply = match (kind, outcome) {
             (HostCall::Stat, Outcome::Ok(Reply::Host(host))) => Ok(Answer::Host(host)),
             (HostCall::Console, Outcome::Ok(Reply::Text(text))) => Ok(Answer::Text(printable(&text))),
-            (HostCall::TotalMemory, Outcome::Ok(Reply::Memory(memory))) => Ok(Answer::Int((memory.total / 1024) as i64)),
+            (HostCall::TotalMemory, Outcome::Ok(Reply::Memory(memory))) => {
+                Ok(Answer::Int((memory.total / 1024) as i64))
+            }
             (HostCall::Unit, Outcome::Ok(_)) => Ok(Answer::Unit),
             (_, Outcome::Ok(other)) => Err(Error::InternalError(format!("host answered with {other:?}"))),
             (_, Outcome::Refused(fault) | Outcome::Unknown(fault)) => Err(Error::InternalError(fault.to_string())),
@@ -250,7 +258,8 @@ impl Machine {
         }
         if let Some(seconds) = timeout {
             let wait = (seconds.max(0) as u64).saturating_mul(SECOND);
-            self.timers.set(self.now.mono.saturating_add(wait), Alarm::Call(call.0));
+            let alarm = self.timers.set(self.now.mono.saturating_add(wait), Alarm::Call(call.0));
+            self.waiting.bound(call, alarm);
         }
         self.waiting.await_events(call, from);
         Later
@@ -258,10 +267,11 @@ impl Machine {
 
     /// Those who wait for events get what there is now.
     pub(super) fn tell_getters(&mut self, effects: &mut Effects) {
-        if !self.waiting.has_getters() {
+        if !self.waiting.has_news(self.updates.last()) {
             return;
         }
-        let told: Vec<_> = self.waiting.getters().filter_map(|(call, from)| Some((call, self.updates.get(from)?))).collect();
+        let told: Vec<_> =
+            self.waiting.getters().filter_map(|(call, from)| Some((call, self.updates.get(from)?))).collect();
         for (call, (barriers, ids, next)) in told {
             self.reply(call, Ok(Answer::Updates(barriers, ids, next)), effects);
         }
@@ -281,10 +291,18 @@ impl Machine {
         }
     }
 
-    fn trigger(&mut self, call: CallId, cmd: &str, args: &[String], dbg: &str, effects: &mut Effects) -> Result<Now, Error> {
+    fn trigger(
+        &mut self,
+        call: CallId,
+        cmd: &str,
+        args: &[String],
+        dbg: &str,
+        effects: &mut Effects,
+    ) -> Result<Now, Error> {
         match (cmd, args) {
             ("set-cancel-trigger", [tag, point]) => {
-                let point = point.parse().map_err(|_| Error::InternalError(format!("{point:?} is not a cancel point")))?;
+                let point =
+                    point.parse().map_err(|_| Error::InternalError(format!("{point:?} is not a cancel point")))?;
                 self.tasks.set_trigger(tag, point);
                 Ok(At(Answer::Unit))
             }

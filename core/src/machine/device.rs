@@ -11,13 +11,20 @@ use crate::backend::MicroOp;
 use crate::host::{Outcome, Request, Uuid};
 use crate::interface::{Answer, Call, DeviceId, Error, Vbd, Vif, Vm};
 use crate::operation::Operation;
+use crate::recovery::Repair;
 use std::sync::Arc;
 
 /// Longest device name: it is a file's name and part of xenstore paths.
 const LONGEST_NAME: usize = 64;
 
 impl Machine {
-    pub(super) fn device_call(&mut self, call: CallId, asked: &Call, dbg: &str, effects: &mut Effects) -> Result<Now, Error> {
+    pub(super) fn device_call(
+        &mut self,
+        call: CallId,
+        asked: &Call,
+        dbg: &str,
+        effects: &mut Effects,
+    ) -> Result<Now, Error> {
         if let Some((id, op)) = device_operation(asked) {
             let vm = self.find_device(id, asked)?;
             let task = self.submit(vm, op, dbg, effects)?;
@@ -98,8 +105,12 @@ impl Machine {
         if !self.by_id.contains_key(&id) && self.vms.len() >= self.config.bounds.vms {
             return Err(bad(format!("this daemon manages {} vms already", self.config.bounds.vms)));
         }
+        if self.is_rename_target(id) {
+            return Err(bad(format!("another vm is being renamed to {id}")));
+        }
         let text = id.text();
-        let config = if config.id == text { config.clone() } else { Arc::new(Vm { id: text.clone(), ..(**config).clone() }) };
+        let config =
+            if config.id == text { config.clone() } else { Arc::new(Vm { id: text.clone(), ..(**config).clone() }) };
         let vm = self.slot_of(id);
         self.write_row(vm, Row::Vm(config), call, Answer::Text(text), effects)
     }
@@ -129,13 +140,23 @@ impl Machine {
         let vm = self.find(&id.vm).map_err(|_| Error::does_not_exist("VM", id.vm.clone()))?;
         check_name(&id.device)?;
         if count(&self.slot(vm).rows) >= self.config.bounds.devices {
-            return Err(Error::InternalError(format!("vm has {} devices of this kind already", self.config.bounds.devices)));
+            return Err(Error::InternalError(format!(
+                "vm has {} devices of this kind already",
+                self.config.bounds.devices
+            )));
         }
         Ok(vm)
     }
 
     /// Write a row; the call is answered when it is durable.
-    fn write_row(&mut self, vm: u64, row: Row, call: CallId, answer: Answer, effects: &mut Effects) -> Result<Now, Error> {
+    fn write_row(
+        &mut self,
+        vm: u64,
+        row: Row,
+        call: CallId,
+        answer: Answer,
+        effects: &mut Effects,
+    ) -> Result<Now, Error> {
         let slot = self.slot(vm);
         let entries = slot.rows.entries(&slot.text, &row);
         let bound = self.config.bounds.record_bytes;
@@ -171,6 +192,13 @@ impl Machine {
         };
         self.reply(call, reply, effects);
         self.drive(vm, effects);
+    }
+
+    /// Whether a VM is being given this identity.
+    pub(super) fn is_rename_target(&self, id: Uuid) -> bool {
+        let to =
+            |op: &Operation| matches!(op, Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) if *to == id);
+        self.vms.iter().any(|(_, slot)| slot.active().is_some_and(|active| to(&active.op)))
     }
 
     /// Whether a client's write of a VM's row has not come to its outcome.

@@ -11,9 +11,11 @@ impl Machine {
         let text = |text: String| Value::String(text);
         let queues = self.vms.iter().map(|(_, slot)| queue(slot)).collect();
         let workers = self.vms.iter().filter_map(|(_, slot)| worker(slot)).collect();
-        let scheduler = self.timers.dump(self.now.mono).into_iter().map(|(seconds, what)| {
-            object([("time", Value::Int(seconds as i64)), ("thing", text(what))])
-        });
+        let scheduler = self
+            .timers
+            .dump(self.now.mono)
+            .into_iter()
+            .map(|(seconds, what)| object([("time", Value::Int(seconds as i64)), ("thing", text(what))]));
         let (drawn, reserve, lined_up) = self.budget.state();
         let budget = object([
             ("limit", Value::Int(i64::from(self.budget.limit()))),
@@ -21,7 +23,9 @@ impl Machine {
             ("reserve_drawn", Value::Int(i64::from(reserve))),
             ("waiting", Value::Int(lined_up as i64)),
         ]);
-        let verdicts = self.vms.iter().filter(|(_, slot)| slot.rows.vm.is_some());
+        let with_row = || self.vms.iter().filter(|(_, slot)| slot.rows.vm.is_some());
+        let actions = with_row().map(|(_, slot)| (slot.text.clone(), action(slot)));
+        let verdicts = with_row().map(|(vm, slot)| (slot.text.clone(), text(self.why(vm))));
         let aside = self.aside.iter().map(|(key, why)| (key.clone(), text(why.clone())));
         let all = object([
             ("queues", Value::List(queues)),
@@ -29,8 +33,8 @@ impl Machine {
             ("scheduler", Value::List(scheduler.collect())),
             ("updates", self.updates_dump()),
             ("tasks", Value::List(self.tasks.iter().map(|(id, task)| Value::of(&task.show(id))).collect())),
-            ("vm_actions", Value::Dict(verdicts.clone().map(|(_, slot)| (slot.text.clone(), action(slot))).collect())),
-            ("verdicts", Value::Dict(verdicts.map(|(vm, slot)| (slot.text.clone(), text(self.why(vm)))).collect())),
+            ("vm_actions", Value::Dict(actions.collect())),
+            ("verdicts", Value::Dict(verdicts.collect())),
             ("set_aside", Value::Dict(aside.collect())),
             ("budget", budget),
             ("observers", self.observers_dump()),
@@ -69,13 +73,12 @@ impl Machine {
 
     fn updates_dump(&self) -> Value {
         let entry = |(number, id): (&i64, &dynamic::Id)| object([("id", Value::Int(*number)), ("v", Value::of(id))]);
-        let (updates, barriers) = self.updates.dump();
-        let barriers = barriers.map(|(token, number, snapshot)| {
+        let barriers = self.updates.barriers().map(|(token, number, snapshot)| {
             let snapshot = snapshot.iter().map(|(number, id)| entry((number, id))).collect();
             Value::List(vec![Value::Int(token), Value::Int(number), Value::List(snapshot)])
         });
         object([
-            ("updates", Value::List(updates.map(entry).collect())),
+            ("updates", Value::List(self.updates.changes().map(entry).collect())),
             ("barriers", Value::List(barriers.collect())),
         ])
     }

@@ -19,6 +19,9 @@ impl Machine {
         let Job::Begin(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("an intent is written to begin an operation")
         };
+        if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
+            self.timers.cancel(active.expiry);
+        }
         let failure = match outcome {
             Outcome::Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
             Outcome::Ok(_) => {
@@ -80,6 +83,8 @@ impl Machine {
         let result = match result {
             Ok(Product::Domain(domid)) => {
                 active.domid = Some(domid);
+                let now = self.now;
+                self.slot_mut(vm).made = Some((domid, now));
                 self.watch_domain(vm, domid, effects);
                 Ok(())
             }
@@ -135,6 +140,7 @@ impl Machine {
         let Job::Run(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("a plan runs until it is over")
         };
+        self.timers.cancel(active.expiry);
         assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
         let slot = self.slot(vm);
         let rows = match (&result, &active.op) {
@@ -159,11 +165,18 @@ impl Machine {
             self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
             return;
         }
+        self.slot_mut(vm).constructing = match &active.op {
+            Operation::VbdHotplug(_) | Operation::VifHotplug(_) => self.slot(vm).constructing,
+            op => result.is_ok() && op.constructs(),
+        };
         let result = result.map(|()| active.result.clone());
         self.ended(vm, active.task, result, effects);
     }
 
     fn ended(&mut self, vm: u64, task: Option<TaskId>, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+        if result.is_err() {
+            self.abandon(vm, effects);
+        }
         let slot = self.slot_mut(vm);
         slot.look_wanted = true;
         // A repair's own end tells nobody: whoever waits is still the operation before it.
@@ -172,6 +185,17 @@ impl Machine {
             slot.ended = Some(Ended { task, result });
         }
         self.drive(vm, effects);
+    }
+
+    /// What failed once would fail for ever: nothing is started for it any more. A crash before this is durable
+    /// costs one more try.
+    fn abandon(&mut self, vm: u64, effects: &mut Effects) {
+        let slot = self.slot_mut(vm);
+        let Some(intent) = &mut slot.rows.intent else { return };
+        intent.abandoned = true;
+        let row = Row::Intent(slot.rows.intent.clone());
+        let entries = slot.rows.entries(&slot.text, &row);
+        self.send(Request::Append(entries), Owner::Nobody, None, effects);
     }
 
     /// Rows that an operation changes are durable.
@@ -292,7 +316,13 @@ impl Machine {
     }
 
     /// End a task whose VM is settled: its objects changed, and it did.
-    pub(super) fn finish_with(&mut self, vm: u64, task: TaskId, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+    pub(super) fn finish_with(
+        &mut self,
+        vm: u64,
+        task: TaskId,
+        result: Result<Option<Value>, Failure>,
+        effects: &mut Effects,
+    ) {
         if let Some(slot) = self.vms.get(vm)
             && slot.rows.vm.is_some()
         {
@@ -302,14 +332,22 @@ impl Machine {
     }
 
     /// End a task.
-    pub(super) fn finish_task(&mut self, vm: u64, task: TaskId, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+    pub(super) fn finish_task(
+        &mut self,
+        vm: u64,
+        task: TaskId,
+        result: Result<Option<Value>, Failure>,
+        effects: &mut Effects,
+    ) {
         let text = self.slot(vm).text.clone();
         let result = result.map_err(|failure| failure.into_error(&text, &task.to_string()));
         if let Some(call) = self.waiting.for_task(task) {
-            let reply = result.map(|value| value.map_or(Answer::Unit, |value| match value {
-                Value::String(text) => Answer::Text(text),
-                _ => Answer::Unit,
-            }));
+            let reply = result.map(|value| {
+                value.map_or(Answer::Unit, |value| match value {
+                    Value::String(text) => Answer::Text(text),
+                    _ => Answer::Unit,
+                })
+            });
             self.tasks.destroy(task);
             self.updates.remove(&dynamic::Id::Task(task.to_string()));
             return self.reply(call, reply, effects);

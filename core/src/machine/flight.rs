@@ -1,10 +1,10 @@
 //! What is on its way to the host, and whose it is.
 
-use super::budget::Purse;
-use super::slot::Seat;
-use super::run::NodeId;
-use super::rows::Row;
 use super::CallId;
+use super::budget::Purse;
+use super::rows::Row;
+use super::run::NodeId;
+use super::slot::Seat;
 use crate::host::Request;
 use crate::host::time::SECOND;
 use crate::interface::Answer;

@@ -121,7 +121,7 @@ impl Machine {
         self.now = Now { mono, ..now };
         match input {
             Input::Call { call, client, request } => self.call(call, client, request, effects),
-            Input::Hangup { client } => self.waiting.hang_up(client),
+            Input::Hangup { client } => self.waiting.hang_up(client, &mut self.timers),
             Input::Done { effect, outcome } => self.done(effect, outcome, effects),
             Input::Noticed { token } => self.noticed(token, effects),
             Input::Everything => self.everything(effects),
@@ -171,7 +171,13 @@ impl Machine {
     }
 
     /// Ask the host.
-    fn send(&mut self, request: Request, owner: Owner, purse: Option<budget::Purse>, effects: &mut Effects) -> EffectId {
+    fn send(
+        &mut self,
+        request: Request,
+        owner: Owner,
+        purse: Option<budget::Purse>,
+        effects: &mut Effects,
+    ) -> EffectId {
         let deadline = self.now.mono.saturating_add(flight::patience(&request, self.now.mono));
         let effect = EffectId(self.flights.insert(Flight { owner, purse }));
         effects.push(Effect::Do { effect, request, deadline });

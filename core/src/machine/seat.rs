@@ -40,11 +40,11 @@ impl Machine {
             }
             Ask::Uuid => Some(Outcome::Ok(Reply::Text(self.entropy.uuid().text()))),
             Ask::Become(op) => {
-                let context = self.take(vm, seat).context().clone();
-                self.put(vm, seat, Box::new(Procedure::new(*op, context, self.now)));
-                let mut fresh = self.take(vm, seat);
-                let stepped = fresh.begin();
-                self.put(vm, seat, fresh);
+                let domid = self.slot(vm).active().and_then(|active| active.domid);
+                let context = self.context(vm, domid).expect("a plan has its subject");
+                let mut next = Box::new(Procedure::new(*op, context, self.now));
+                let stepped = next.begin();
+                self.put(vm, seat, next);
                 self.advance(vm, seat, stepped, effects);
                 None
             }
@@ -68,7 +68,7 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, vm: u64, seat: Seat, outcome: Outcome) -> Stepped {
+    pub(super) fn step(&mut self, vm: u64, seat: Seat, outcome: Outcome) -> Stepped {
         let mut procedure = self.take(vm, seat);
         let stepped = procedure.answer(Said { outcome, now: self.now });
         self.put(vm, seat, procedure);
@@ -119,7 +119,15 @@ impl Machine {
         }
     }
 
-    fn fly(&mut self, vm: u64, seat: Seat, request: Request, shielded: bool, purse: Option<Purse>, effects: &mut Effects) {
+    fn fly(
+        &mut self,
+        vm: u64,
+        seat: Seat,
+        request: Request,
+        shielded: bool,
+        purse: Option<Purse>,
+        effects: &mut Effects,
+    ) {
         let effect = self.send(request, Owner::Seat(vm, seat), purse, effects);
         if let Seat::Leaf(node) = seat
             && let Some(active) = self.slot_mut(vm).active_mut()
@@ -145,7 +153,8 @@ impl Machine {
     pub(super) fn pump(&mut self, effects: &mut Effects) {
         while let Some((vm, seat)) = self.budget.next() {
             let slot = self.slot_mut(vm);
-            let place = slot.parked.iter().position(|(parked, ..)| *parked == seat).expect("whoever waits has a request");
+            let place =
+                slot.parked.iter().position(|(parked, ..)| *parked == seat).expect("whoever waits has a request");
             let (_, request, shielded) = slot.parked.remove(place);
             let purse = self.purse(vm, seat, shielded);
             self.fly(vm, seat, request, shielded, Some(purse), effects);
@@ -167,7 +176,7 @@ impl Machine {
             Owner::Settle(vm) => self.settled(vm, outcome, effects),
             Owner::Rows(vm, rows) => self.rows_changed(vm, rows, outcome, effects),
             Owner::Client { vm, row, call, answer } => self.client_row(vm, row, call, answer, outcome, effects),
-            Owner::Watch(vm) => self.watching(vm, effects),
+            Owner::Watch(vm) => self.watching(vm, outcome, effects),
             Owner::WatchDomains => self.watching_domains(outcome, effects),
             Owner::Domains => self.domains_listed(outcome, effects),
             Owner::Call(call, kind) => self.host_answered(call, kind, outcome, effects),

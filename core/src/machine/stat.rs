@@ -26,8 +26,12 @@ impl Machine {
     }
 
     pub(super) fn list_vms(&mut self, call: CallId, effects: &mut Effects) -> Now {
-        let unsettled: Vec<_> =
-            self.vms.iter().filter(|(_, slot)| slot.rows.vm.is_some() && !slot.is_settled()).map(|(vm, _)| vm).collect();
+        let unsettled: Vec<_> = self
+            .vms
+            .iter()
+            .filter(|(_, slot)| slot.rows.vm.is_some() && !slot.is_settled())
+            .map(|(vm, _)| vm)
+            .collect();
         if unsettled.is_empty() {
             return Now::Answer(self.all_vms());
         }
@@ -179,8 +183,10 @@ impl Machine {
         state.consoles = consoles(domain);
         if let Some(vm) = &slot.rows.vm {
             state.vcpu_target = vm.vcpus;
-            state.shadow_multiplier_target = domain.shadow_mib.map_or(1.0, |mib| xc::overhead::shadow_multiplier(vm, mib));
-            state.domain_type = domain_type(slot.rows.extra.as_ref().and_then(|extra| extra.ty.as_ref()).unwrap_or(&vm.ty));
+            state.shadow_multiplier_target =
+                domain.shadow_mib.map_or(1.0, |mib| xc::overhead::shadow_multiplier(vm, mib));
+            state.domain_type =
+                domain_type(slot.rows.extra.as_ref().and_then(|extra| extra.ty.as_ref()).unwrap_or(&vm.ty));
         }
     }
 }
