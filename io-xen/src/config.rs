@@ -36,10 +36,11 @@ pub struct Config {
     pub workers: u32,
     /// What the machine is told of the options.
     pub settings: Arc<Settings>,
+    options: Options,
 }
 
 impl Config {
-    /// Takes the options as meant; logs them, as far as they let it.
+    /// Takes the options as meant.
     pub fn new(mut options: Options) -> Result<Config, Failure> {
         let host = match options.text("host") {
             "xen" => Choice::Xen,
@@ -57,7 +58,6 @@ impl Config {
             options.set_default("queue", "org.xen.xapi.xenops.simulator");
             options.set_default("database-path", "/var/run/nonpersistent/xenopsd/simulator");
         }
-        start_log(&options);
         if options.flag("use-switch") {
             let text = "use-switch: this version does not speak through the message switch; say use-switch=false";
             return Err(Failure::configuration(text));
@@ -70,19 +70,22 @@ impl Config {
             database: options.flag("persist").then(|| options.path("database-path")),
             workers: count(&options, "worker-pool-size")?,
             settings: Arc::new(settings(&options)?),
+            options,
         })
     }
-}
 
-fn start_log(options: &Options) {
-    let level = Level::parse(options.text("loglevel"));
-    let silent = options.text("disable-logging-for").split_whitespace().map(str::to_owned).collect();
-    log::filter(level.unwrap_or(Level::Debug), silent);
-    if level.is_none() {
-        log::warning("config", format_args!("unknown loglevel {:?}, logging everything", options.text("loglevel")));
+    /// Begins the log as the options want it: with the options.
+    pub fn start_log(&self) {
+        let options = &self.options;
+        let level = Level::parse(options.text("loglevel"));
+        let silent = options.text("disable-logging-for").split_whitespace().map(str::to_owned).collect();
+        log::filter(level.unwrap_or(Level::Debug), silent);
+        if level.is_none() {
+            log::warning("config", format_args!("unknown loglevel {:?}, logging everything", options.text("loglevel")));
+        }
+        options.lines().for_each(|line| log::debug("config", line));
+        options.remarks().for_each(|remark| log::warning("config", remark));
     }
-    options.lines().for_each(|line| log::info("config", line));
-    options.remarks().for_each(|remark| log::warning("config", remark));
 }
 
 fn count<N: TryFrom<i64>>(options: &Options, name: &str) -> Result<N, Failure> {

@@ -59,6 +59,7 @@ fn run(config: Config) -> Result<(), Failure> {
     let inbox = Rc::new(Inbox::default());
     // Before anything is made on this machine's disk.
     let open_host = host::find(&config)?;
+    config.start_log();
     listener::make_directory(&config.sockets)?;
     let _sockets = Lock::take(&config.sockets, "xenopsd.lock", "sockets-path", &config.name)?;
     let _database = lock_database(&config)?;
