@@ -115,13 +115,9 @@ pub enum DomainAct {
     MemmapLimit(u64),
     /// Shadow or HAP pool, in MiB.
     ShadowAllocation(u32),
-    /// Bind one vCPU to physical CPUs.
-    HardAffinity {
-        /// The vCPU.
-        vcpu: u32,
-        /// CPU numbers; those the host lacks are dropped.
-        cpus: Vec<u32>,
-    },
+    /// For each vCPU in order, the physical CPUs that it is bound to; numbers that the host lacks are dropped, and
+    /// an empty list is no binding.
+    HardAffinity(Vec<Vec<u32>>),
     /// Scheduler parameters; skipped by a host whose scheduler has none.
     Schedule {
         /// Relative share, 256 is normal.
@@ -137,6 +133,13 @@ pub enum DomainAct {
     AllocUnbound,
     /// Whether an HVM guest has set the callback that paravirtual drivers need; answers `Reply::Flag`.
     HasPvCallback,
+    /// Tell an HVM guest the event channels of its store and console rings, after a soft reset.
+    Channels {
+        /// Port of the store ring.
+        store: u64,
+        /// Port of the console ring.
+        console: u64,
+    },
     /// Ask for the domain's present shadow pool; answers `Reply::Number`, MiB.
     GetShadowAllocation,
 }

@@ -2,7 +2,13 @@
 //!
 //! Plans are pure functions of the operation and a snapshot of the VM's rows.
 
+mod devices;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod goal;
+pub mod name;
 pub mod plan;
+mod repair;
 pub mod step;
 pub mod subject;
 

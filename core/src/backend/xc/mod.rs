@@ -1,1 +1,5 @@
 //! The back end that goes step by step: libxenctrl, xenstore, scripts, QEMU.
+
+mod helper;
+mod paths;
+mod process;
