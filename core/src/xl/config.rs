@@ -4,10 +4,11 @@ use super::keys::Keys;
 use super::problem::{Error, Spot, Warning, excerpt};
 use super::syntax::assignments;
 use super::{action, disk, nic, passthrough};
+use crate::host::Uuid;
 use crate::interface::vm::{
     Action, BuilderInfo, HvmInfo, PvBoot, PvDirectBoot, PvIndirectBoot, PvInfo, SchedulerParams, Tpm,
 };
-use crate::interface::{Metadata, Pairs, Uuid, Vm};
+use crate::interface::{Metadata, Pairs, Vm};
 
 pub(super) const MIB: i64 = 1 << 20;
 /// 64 TiB, more than any host.
@@ -38,11 +39,12 @@ impl Guest {
 }
 
 /// The VM that a file describes, and what the file says in vain. A VM without `uuid` gets `fresh`.
-pub fn parse(text: &str, fresh: &Uuid) -> Result<(Metadata, Vec<Warning>), Error> {
+pub fn parse(text: &str, fresh: Uuid) -> Result<(Metadata, Vec<Warning>), Error> {
     let mut keys = Keys::of(assignments(text)?);
     let guest = guest(&mut keys)?;
-    let id = uuid(&mut keys, "uuid")?.unwrap_or_else(|| fresh.clone()).as_str().to_owned();
-    let mut metadata = devices(&mut keys, &id, guest, vm(&mut keys, &id, guest)?)?;
+    let id = uuid(&mut keys, "uuid")?.unwrap_or(fresh).text();
+    let vm = vm(&mut keys, &id, guest)?;
+    let mut metadata = devices(&mut keys, vm, guest)?;
     let passthrough = !metadata.pcis.is_empty();
     match &mut metadata.vm.ty {
         BuilderInfo::Hvm(info) => info.pci_passthrough = passthrough,
@@ -74,9 +76,9 @@ fn guest(keys: &mut Keys<'_>) -> Result<Guest, Error> {
 fn uuid(keys: &mut Keys<'_>, key: &str) -> Result<Option<Uuid>, Error> {
     match keys.text(key)? {
         None => Ok(None),
-        Some((spot, text)) => match Uuid::parse(text) {
-            Some(uuid) => Ok(Some(uuid)),
-            None => Err(Error::at(spot, format!("'{}' is no UUID", excerpt(text)))),
+        Some((spot, text)) => match text.parse() {
+            Ok(uuid) => Ok(Some(uuid)),
+            Err(_) => Err(Error::at(spot, format!("'{}' is no UUID", excerpt(text)))),
         },
     }
 }
@@ -181,8 +183,8 @@ fn line(keys: &mut Keys<'_>, names: &[&str]) -> Result<String, Error> {
     Ok(line)
 }
 
-fn devices(keys: &mut Keys<'_>, id: &str, guest: Guest, vm: Vm) -> Result<Metadata, Error> {
-    let hvm = guest == Guest::Hvm;
+fn devices(keys: &mut Keys<'_>, vm: Vm, guest: Guest) -> Result<Metadata, Error> {
+    let (id, hvm) = (&vm.id, guest == Guest::Hvm);
     let (disks, nics, pcis) = (keys.texts("disk")?, keys.texts("vif")?, keys.texts("pci")?);
     let warnings = &mut keys.warnings;
     let mut vbds = Vec::new();

@@ -1,7 +1,8 @@
 //! VM configuration files in the style of `xl`: text to a VM with its devices, and back.
 //!
-//! A file is `key = value` lines; README and `docs` of Xen's own `xl.cfg` apply where the keys are the
-//! same. Everything here is pure and bounded, whatever the bytes.
+//! A file is lines of `key = value`, a value being a string in quotes, an integer, or a list of strings
+//! between brackets; `#` begins a comment. What a key means is what it means in Xen's own `xl.cfg`, but that
+//! `root` is the kernel's whole command line. Whatever the bytes, memory and time stay bounded.
 
 mod action;
 mod config;

@@ -12,7 +12,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
             let other = letters(candidate);
             let edits = distance(&word, &other);
             let begins = word.len() >= 3 && other.starts_with(&word);
-            (begins || edits <= word.len().max(other.len()).div_ceil(3).min(word.len() / 2)).then_some((edits, candidate))
+            (begins || edits <= word.len().max(other.len()).div_ceil(3).min(word.len() / 2))
+                .then_some((edits, candidate))
         })
         .collect();
     near.sort();

@@ -42,6 +42,7 @@ fn flag((spot, text): Text<'_>) -> Result<bool, Error> {
 
 /// The device as an element.
 pub(super) fn write(pci: &Pci) -> String {
-    let option = |key: &str, flag: Option<bool>| flag.map_or(String::new(), |flag| format!(",{key}={}", u8::from(flag)));
+    let option =
+        |key: &str, flag: Option<bool>| flag.map_or(String::new(), |flag| format!(",{key}={}", u8::from(flag)));
     format!("{}{}{}", pci.address, option("msitranslate", pci.msitranslate), option("power_mgmt", pci.power_mgmt))
 }

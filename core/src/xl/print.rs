@@ -4,8 +4,9 @@ use super::config::MIB;
 use super::lexer::FILE_BYTES;
 use super::problem::Spot;
 use super::{action, disk, nic, parse, passthrough};
+use crate::host::Uuid;
 use crate::interface::vm::{Action, BuilderInfo, PvBoot, PvInfo, Tpm};
-use crate::interface::{Metadata, Uuid, Value, Vm};
+use crate::interface::{Metadata, Value, Vm};
 use std::fmt::{Display, Write};
 
 /// A VM as a file.
@@ -27,16 +28,27 @@ pub fn print(metadata: &Metadata) -> Printed {
     builder(&mut file, &vm.ty);
     sizes(&mut file, vm);
     actions(&mut file, vm);
-    list(&mut file, "disk", metadata.vbds.iter().map(|vbd| (disk::write(vbd), format!("disk {}", vbd.id.device))), |text| {
-        // On which bus a disk is does not matter here, only that there is one.
-        disk::read((Spot::START, text), &vm.id, false, &mut Vec::new()).is_ok()
-    });
-    list(&mut file, "vif", metadata.vifs.iter().map(|vif| (nic::write(vif), format!("network interface {}", vif.id.device))), |text| {
-        nic::read((Spot::START, text), &vm.id, 0, &mut Vec::new()).is_ok()
-    });
-    list(&mut file, "pci", metadata.pcis.iter().map(|pci| (passthrough::write(pci), format!("device {}", pci.address))), |text| {
-        passthrough::read((Spot::START, text), &vm.id, 0, &mut Vec::new()).is_ok()
-    });
+    list(
+        &mut file,
+        "disk",
+        metadata.vbds.iter().map(|vbd| (disk::write(vbd), format!("disk {}", vbd.id.device))),
+        |text| {
+            // On which bus a disk is does not matter here, only that there is one.
+            disk::read((Spot::START, text), &vm.id, false, &mut Vec::new()).is_ok()
+        },
+    );
+    list(
+        &mut file,
+        "vif",
+        metadata.vifs.iter().map(|vif| (nic::write(vif), format!("network interface {}", vif.id.device))),
+        |text| nic::read((Spot::START, text), &vm.id, 0, &mut Vec::new()).is_ok(),
+    );
+    list(
+        &mut file,
+        "pci",
+        metadata.pcis.iter().map(|pci| (passthrough::write(pci), format!("device {}", pci.address))),
+        |text| passthrough::read((Spot::START, text), &vm.id, 0, &mut Vec::new()).is_ok(),
+    );
     file.number("pci_msitranslate", i64::from(vm.pci_msitranslate));
     file.number("pci_power_mgmt", i64::from(vm.pci_power_mgmt));
     file.number("has_vendor_device", i64::from(vm.has_vendor_device));
@@ -49,7 +61,7 @@ fn builder(file: &mut File, ty: &BuilderInfo) {
             file.text("builder", "hvm");
             file.text("boot", &info.boot_order);
             if let Some(Tpm::Vtpm(id)) = &info.tpm {
-                file.text("vtpm", id.as_str());
+                file.text("vtpm", &id.text());
             }
         }
         BuilderInfo::Pv(info) => {
@@ -156,8 +168,7 @@ impl File {
 
     /// Reads the file again: what does not come back is lost.
     fn finish(mut self, metadata: &Metadata) -> Printed {
-        let nobody = Uuid::parse("00000000-0000-0000-0000-000000000000").expect("its form is right");
-        match parse(&self.text, &nobody) {
+        match parse(&self.text, Uuid::default()) {
             Ok((again, _)) => compare("", &Value::of(metadata), &Value::of(&again), &mut self.lost),
             Err(error) => self.lost.push(format!("all, as reading it fails at {error}")),
         }

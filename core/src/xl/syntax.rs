@@ -51,14 +51,19 @@ pub(super) fn assignments(text: &str) -> Result<Vec<Assignment<'_>>, Error> {
         }
         match lexer.next()? {
             (_, Token::Sign('=')) => {}
-            (spot, other) => return Err(Error::at(spot, format!("expected '=' after '{key}', found {}", other.name()))),
+            (spot, other) => {
+                return Err(Error::at(spot, format!("expected '=' after '{key}', found {}", other.name())));
+            }
         }
         found.push(Assignment { spot, key, value: value(&mut lexer, key)? });
         match lexer.next()? {
             (_, Token::Newline | Token::Sign(';')) => {}
             (_, Token::End) => return Ok(found),
             (spot, other) => {
-                return Err(Error::at(spot, format!("expected the end of the line after the value of '{key}', found {}", other.name())));
+                return Err(Error::at(
+                    spot,
+                    format!("expected the end of the line after the value of '{key}', found {}", other.name()),
+                ));
             }
         }
     }
@@ -70,7 +75,8 @@ fn value<'a>(lexer: &mut Lexer<'a>, key: &str) -> Result<Value<'a>, Error> {
         (spot, token) => match item(spot, &token) {
             Some(item) => Ok(Value::One(item)),
             None => {
-                let text = format!("expected a string in quotes, a number or a list for '{key}', found {}", token.name());
+                let text =
+                    format!("expected a string in quotes, a number or a list for '{key}', found {}", token.name());
                 Err(Error::at(spot, text))
             }
         },
