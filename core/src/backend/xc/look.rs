@@ -176,6 +176,7 @@ fn of_device(device: &device::Device, frontends: &[(String, String)]) -> DeviceS
         disk: device.backend_value("vdi").and_then(|json| serde_json::from_str(json).ok()),
         qos: device.private.iter().find(|(key, _)| key == "qos").map(|(_, words)| words.clone()),
         frontend_closed: frontends.iter().any(|(path, state)| *path == front && state == "6"),
+        unplug_asked: device.backend_value("online") == Some("0"),
     }
 }
 

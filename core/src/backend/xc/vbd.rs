@@ -242,7 +242,7 @@ pub(super) async fn unplug(host: &Host, device: &str, force: bool) -> Result<(),
         }
         release(host, found).await?;
         let mut batch = Batch::new();
-        device::forget(&mut batch, &context.text, found);
+        device::forget(&mut batch, &context.text, found, false);
         batch.remove(paths::attachment(&context.text, device));
         host.store(batch).await?;
     }
