@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::MicroOp;
-use crate::host::DomId;
+use crate::host::{DomId, Now};
 use crate::interface::PowerState;
 use crate::recovery::{Goal, Intent, Repair};
 
@@ -28,11 +28,11 @@ impl Operation {
     }
 
     /// The intent to write before its first effect. `domid` is the VM's domain as last seen.
-    pub fn intent(&self, domid: Option<DomId>) -> Option<Intent> {
+    pub fn intent(&self, domid: Option<DomId>, now: Now) -> Option<Intent> {
         let goal = self.goal()?;
         // A restart was decided on; what it restarts from may be gone already.
         let committed = matches!(goal, Goal::Remove | Goal::Rename(_)) || matches!(self, Operation::Repair(_));
-        Some(Intent { goal, committed, abandoned: false, domid })
+        Some(Intent { goal, committed, abandoned: false, domid, boot: now.boot })
     }
 
     /// Whether a domain of its making may hold the VM's disks: it waits until nothing else can.
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_undone_is_committed_at_once() {
-        let committed = |op: Operation| op.intent(Some(3)).is_some_and(|intent| intent.committed);
+        let committed = |op: Operation| op.intent(Some(3), Now::default()).is_some_and(|intent| intent.committed);
         assert!(committed(Operation::Remove));
         assert!(committed(Operation::Atomic(Box::new(MicroOp::VmRename(
             "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap()

@@ -3,6 +3,8 @@
 //! Plans are pure functions of the operation and a snapshot of the VM's rows.
 
 mod devices;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod goal;
 pub mod name;
 pub mod plan;

@@ -18,6 +18,10 @@ pub struct Intent {
     /// The VM's domain when this was written. A reboot tells by it the old domain from the new one.
     #[serde(default)]
     pub domid: Option<DomId>,
+    /// The boot of the host in which this was written. After another one nothing is started for it: the VM may have
+    /// been started elsewhere since.
+    #[serde(default)]
+    pub boot: u64,
 }
 
 /// What an operation is to end in.

@@ -42,7 +42,7 @@ pub enum Repair {
         /// Keep what a suspended VM needs.
         suspended: bool,
     },
-    /// Tear down what is left, start it, let it run; first wait this many nanoseconds.
+    /// Reboot without asking the guest; first wait this many nanoseconds.
     Restart {
         /// Nanoseconds.
         delay: u64,
@@ -66,7 +66,7 @@ pub enum Repair {
         /// Network interfaces.
         vifs: Vec<String>,
     },
-    /// Clear active flags of devices that were not plugged in the end.
+    /// Take away what is left of devices that were not plugged in the end, and clear their active flags.
     Deactivate {
         /// Disks.
         vbds: Vec<String>,
@@ -79,4 +79,11 @@ pub enum Repair {
     Remove,
     /// Go on with a rename.
     Rename(Uuid),
+}
+
+impl Repair {
+    /// Whether no domain that is there now is left of the VM.
+    pub fn clears(&self) -> bool {
+        matches!(self, Repair::Shutdown | Repair::FinishPoweroff | Repair::FinishSuspend | Repair::Restart { .. })
+    }
 }

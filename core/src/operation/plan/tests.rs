@@ -1,59 +1,10 @@
 //! Every plan as a picture, and what holds of all of them.
 
 use super::*;
-use crate::interface::vm::{BuilderInfo, PvBoot, PvDirectBoot, PvInfo, SchedulerParams};
-use crate::interface::{Vbd, Vif, Vm, vbd};
+use crate::interface::vbd;
+use crate::operation::fixture::{disk, nic, subject};
 use crate::recovery::Repair;
 use proptest::prelude::*;
-use std::sync::Arc;
-
-fn vm() -> Vm {
-    Vm {
-        id: "04efbb51-2bce-495f-9d86-75fc70ba01e0".into(),
-        name: "vm".into(),
-        ssidref: 0,
-        xsdata: Default::default(),
-        platformdata: Default::default(),
-        bios_strings: Default::default(),
-        ty: BuilderInfo::Pv(PvInfo {
-            boot: PvBoot::Direct(PvDirectBoot { kernel: "/k".into(), cmdline: String::new(), ramdisk: None }),
-            framebuffer: false,
-            framebuffer_ip: None,
-            vncterm: false,
-            vncterm_ip: None,
-            pci_passthrough: false,
-        }),
-        suppress_spurious_page_faults: false,
-        machine_address_size: None,
-        memory_static_max: 1 << 26,
-        memory_dynamic_max: 1 << 26,
-        memory_dynamic_min: 1 << 26,
-        vcpu_max: 1,
-        vcpus: 1,
-        scheduler_params: SchedulerParams { priority: None, affinity: Vec::new() },
-        on_crash: Vec::new(),
-        on_shutdown: Vec::new(),
-        on_reboot: Vec::new(),
-        on_softreboot: Vec::new(),
-        pci_msitranslate: false,
-        pci_power_mgmt: false,
-        has_vendor_device: false,
-        generation_id: None,
-    }
-}
-
-fn disk(device: &str, mode: vbd::Mode, backend: bool) -> Arc<Vbd> {
-    let backend = backend.then(|| Disk::Vdi(format!("sr/{device}")));
-    Arc::new(Vbd { id: vbd::Id::new(vm().id, device), mode, backend, ..Vbd::default() })
-}
-
-fn nic(device: &str, position: i64) -> Arc<Vif> {
-    Arc::new(Vif { id: vbd::Id::new(vm().id, device), position, ..Vif::default() })
-}
-
-fn subject(vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> Subject {
-    Subject { vm: Arc::new(vm()), vbds: vbds.into(), vifs: vifs.into() }
-}
 
 fn bare() -> Subject {
     subject(vec![], vec![])
@@ -355,8 +306,12 @@ fn repairs() {
     show(
         Repair::Deactivate { vbds, vifs },
         "parallel: Devices.deactivate
-           VBD_set_active xvda false
-           VIF_set_active 0 false
+           serial: VBD.deactivate
+             VBD_unplug xvda force
+             VBD_set_active xvda false
+           serial: VIF.deactivate
+             VIF_unplug 0 force
+             VIF_set_active 0 false
          ",
     );
     show(Repair::SetQos(names(&["xvda"])), "VBD_set_qos xvda");
