@@ -1,3 +1,5 @@
+//! Tests of the module above.
+
 use super::*;
 use crate::inbox::{Arrival, Inbox};
 use crate::scratch::Scratch;
