@@ -19,6 +19,9 @@ impl Machine {
         let Job::Begin(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("an intent is written to begin an operation")
         };
+        if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
+            self.timers.cancel(active.expiry);
+        }
         let failure = match outcome {
             Outcome::Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
             Outcome::Ok(_) => {
@@ -80,7 +83,8 @@ impl Machine {
         let result = match result {
             Ok(Product::Domain(domid)) => {
                 active.domid = Some(domid);
-                self.slot_mut(vm).made = Some(self.now);
+                let now = self.now;
+                self.slot_mut(vm).made = Some((domid, now));
                 self.watch_domain(vm, domid, effects);
                 Ok(())
             }
@@ -136,6 +140,7 @@ impl Machine {
         let Job::Run(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("a plan runs until it is over")
         };
+        self.timers.cancel(active.expiry);
         assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
         let slot = self.slot(vm);
         let rows = match (&result, &active.op) {
@@ -160,6 +165,10 @@ impl Machine {
             self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
             return;
         }
+        self.slot_mut(vm).constructing = match &active.op {
+            Operation::VbdHotplug(_) | Operation::VifHotplug(_) => self.slot(vm).constructing,
+            op => result.is_ok() && op.constructs(),
+        };
         let result = result.map(|()| active.result.clone());
         self.ended(vm, active.task, result, effects);
     }

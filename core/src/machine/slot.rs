@@ -2,6 +2,7 @@
 
 use super::rows::Rows;
 use super::run::{NodeId, Run};
+use super::timers::AlarmKey;
 use super::{CallId, EffectId, TaskId};
 use crate::backend::{Change, Failure, Observation, Procedure};
 use crate::host::{DomId, Now, Request, Uuid};
@@ -26,6 +27,10 @@ pub(crate) struct Slot {
     pub(crate) look_wanted: bool,
     /// Monotonic time before which a notice alone starts no look.
     pub(crate) look_after: u64,
+    /// Monotonic time before which no look at all starts: the last one failed.
+    pub(crate) look_pause: u64,
+    /// Rings when it may be looked at again.
+    pub(crate) look_alarm: Option<AlarmKey>,
     pub(crate) seen: Option<Arc<Observation>>,
     /// When the look that `seen` comes from was started, in looks.
     pub(crate) seen_at: u64,
@@ -37,12 +42,14 @@ pub(crate) struct Slot {
     pub(crate) askers: Vec<Asker>,
     /// Repairs since it was last sensible.
     pub(crate) repairs: u32,
-    /// When its present domain was made, if that was in this daemon's life.
-    pub(crate) made: Option<Now>,
     /// Effects answered `Unknown` that have not ended.
     pub(crate) stragglers: BTreeSet<EffectId>,
     /// An operation that has ended, and whose task waits until the VM is settled.
     pub(crate) ended: Option<Ended>,
+    /// The domain that this daemon made last, and when.
+    pub(crate) made: Option<(DomId, Now)>,
+    /// A client builds its domain step by step: what is not complete may stay.
+    pub(crate) constructing: bool,
     /// The domain whose paths are watched.
     pub(crate) watched: Option<DomId>,
     /// Requests that wait for the budget: whose, what, and whether cancellation may not answer them.
@@ -93,6 +100,8 @@ pub(crate) struct Active {
     /// By a hard power-off, which no point of no return stops.
     pub(crate) forced: bool,
     pub(crate) flights: Vec<(NodeId, EffectId, bool)>,
+    /// Rings when its task has had its time.
+    pub(crate) expiry: Option<AlarmKey>,
     /// Subtask numbers of live micro-ops and when they began.
     pub(crate) subtasks: Vec<(NodeId, usize, u64)>,
 }
@@ -142,15 +151,18 @@ impl Slot {
             job: Job::Rest,
             look_wanted: true,
             look_after: 0,
+            look_pause: 0,
+            look_alarm: None,
             seen: None,
             seen_at: 0,
             verdict: None,
             glance: None,
             askers: Vec::new(),
             repairs: 0,
-            made: None,
             stragglers: BTreeSet::new(),
             ended: None,
+            made: None,
+            constructing: false,
             watched: None,
             parked: Vec::new(),
             changes: VecDeque::new(),
@@ -201,5 +213,14 @@ impl Operation {
     /// The one that is never stuck behind what it must end.
     pub(crate) fn is_hard_poweroff(&self) -> bool {
         matches!(self, Operation::Poweroff { timeout: None })
+    }
+
+    /// One step of building a domain, on its own.
+    pub(crate) fn constructs(&self) -> bool {
+        use crate::backend::MicroOp;
+        let step = |op: &MicroOp| {
+            matches!(op, MicroOp::VmCreate | MicroOp::VmBuild { .. } | MicroOp::VmCreateDeviceModel { .. })
+        };
+        matches!(self, Operation::Atomic(op) if step(op))
     }
 }
