@@ -3,6 +3,7 @@
 mod devices;
 mod faults;
 mod guests;
+mod random;
 
 use super::*;
 use xenops_core::host::{
@@ -107,21 +108,7 @@ impl Daemon {
     }
 
     pub(super) fn create(&mut self, vm: Uuid) -> DomId {
-        let spec = DomainSpec {
-            handle: vm,
-            flavour: Flavour::Pv,
-            hap: false,
-            iommu: false,
-            nested_virt: false,
-            vpmu: false,
-            ssidref: 0,
-            max_vcpus: 2,
-            max_grant_frames: 64,
-            max_maptrack_frames: 0,
-            emulation_flags: 0,
-            misc_flags: 0,
-        };
-        let Reply::Domain(domid) = self.ask(Request::CreateDomain(spec)) else { panic!("no domain") };
+        let Reply::Domain(domid) = self.ask(Request::CreateDomain(spec(vm, Flavour::Pv))) else { panic!("no domain") };
         let dir = format!("/local/domain/{domid}");
         let mut batch = Batch::new();
         batch.mkdir(&*dir, Perms::readable(0, domid));
@@ -187,6 +174,23 @@ impl Daemon {
 }
 
 pub(super) const VM: Uuid = Uuid([7; 16]);
+
+fn spec(handle: Uuid, flavour: Flavour) -> DomainSpec {
+    DomainSpec {
+        handle,
+        flavour,
+        hap: false,
+        iommu: false,
+        nested_virt: false,
+        vpmu: false,
+        ssidref: 0,
+        max_vcpus: 2,
+        max_grant_frames: 64,
+        max_maptrack_frames: 0,
+        emulation_flags: 0,
+        misc_flags: 0,
+    }
+}
 
 fn paces() -> [Pace; 3] {
     [Pace::Instant, Pace::Natural, Pace::Drawn]
