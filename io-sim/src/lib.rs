@@ -1,3 +1,4 @@
 //! A simulated Xen host and the seeded simulator that drives the machine on it.
 
+pub mod local;
 pub mod world;

@@ -1,5 +1,6 @@
 //! Micro-ops: the units a plan is made of, named as upstream names its atomics.
 
+use crate::host::DomId;
 use crate::interface::{Disk, Network, Pairs, vif};
 use std::hash::{Hash, Hasher};
 
@@ -101,11 +102,18 @@ pub enum MicroOp {
         /// Keep VmExtra: a suspended VM needs it.
         keep_extra: bool,
     },
-    /// Clean what a VM without domain must not have: VmExtra, active flags, datapaths, open epochs.
+    /// Clean what a VM without domain must not have: datapaths, open epochs, active flags, and last VmExtra,
+    /// which shows until then that there is something to clean.
     VmClean {
         /// Keep VmExtra and active flags: it is suspended.
         suspended: bool,
     },
+    /// Later turns of it: open epochs of the disks that come after this one in table order, then VmExtra.
+    VmEndEpochsAfter(String),
+    /// Tear these domains of the VM down, and what belongs to them; the VM's others and its records stay.
+    VmDestroyDomains(Vec<DomId>),
+    /// A resumed guest is complete: VmExtra's suspend memory becomes 0, so that its image is not resumed again.
+    VmForgetImage,
     /// Stop the vCPUs.
     VmPause,
     /// Let them run.
@@ -145,16 +153,12 @@ pub enum MicroOp {
     VmRequestRdp(bool),
     /// Run a script in the guest.
     VmRunScript(String),
-    /// Wait for the guest's script: later turns of `VmRunScript`.
-    VmAwaitScript,
     /// Remove what a backend keeps of a VM that goes: `/vm/<uuid>` and VmExtra. Rows go with the operation's end.
     VmRemove,
     /// Give the VM another identity: domain handle, xenstore trees, records.
     VmRename(crate::host::Uuid),
     /// Turns of the save helper's dialogue.
     VmSaveDialogue(SaveTurn),
-    /// Turns of the restore helper's dialogue.
-    VmRestoreDialogue(RestoreTurn),
     /// Attach and activate a disk.
     VbdPlug(String),
     /// Unplug a disk.
@@ -214,23 +218,6 @@ pub struct SaveTurn {
     pub suspended: bool,
 }
 
-/// Where the restore helper's dialogue stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RestoreTurn {
-    /// The helper.
-    pub process: crate::host::Handle,
-    /// The image.
-    pub stream: crate::host::Handle,
-    /// Lines dealt with.
-    pub lines: u32,
-    /// Event channel for the store ring.
-    pub store_port: u64,
-    /// Event channel for the console ring.
-    pub console_port: u64,
-    /// Frames of store and console ring, once the helper has restored the memory.
-    pub rings: Option<(u64, u64)>,
-}
-
 // Only names and the few plain fields tell a micro-op in a question's fingerprint; configuration does not change
 // under it.
 impl Hash for MicroOp {
@@ -238,7 +225,7 @@ impl Hash for MicroOp {
         std::mem::discriminant(self).hash(state);
         match self {
             MicroOp::VmSaveDialogue(turn) => turn.hash(state),
-            MicroOp::VmRestoreDialogue(turn) => turn.hash(state),
+            MicroOp::VmHookScriptAfter(_, _, after) | MicroOp::VmEndEpochsAfter(after) => after.hash(state),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ pub use context::Context;
 pub use failure::Failure;
 pub use line::{Ask, Host, Line, Said};
 pub use micro_op::{ActionRequest, Hook, MicroOp, Reason};
-pub use observation::{DeviceSeen, DomainSeen, Observation};
+pub use observation::{DeviceSeen, DomainSeen, Observation, ionice_words};
 pub use procedure::{Procedure, Stepped};
 pub use settings::Settings;
 

@@ -2,6 +2,7 @@
 
 use crate::host::{DomId, DomainInfo, Role};
 use crate::interface::Disk;
+use crate::interface::vbd::{Class, Qos, Scheduler};
 
 /// The world of one VM.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,10 +71,30 @@ pub struct DeviceSeen {
     pub kthread_pid: Option<i64>,
     /// The disk it shows, if it shows one.
     pub disk: Option<Disk>,
-    /// I/O priority in force (`ionice` words), if the host tells.
+    /// I/O priority in force as [`ionice_words`] has it, if the host tells.
     pub qos: Option<String>,
     /// The front end has closed itself: the guest gave it up.
     pub frontend_closed: bool,
+    /// An unplug has been asked for that the guest may still grant: the back end's `online` is 0.
+    pub unplug_asked: bool,
+}
+
+/// An I/O priority in the words of `ionice -p`.
+pub fn ionice_words(qos: &Qos) -> String {
+    let Qos::Ionice(scheduler) = qos;
+    let level = |class: &Class| match class {
+        Class::Highest => 0,
+        Class::High => 2,
+        Class::Normal => 4,
+        Class::Low => 6,
+        Class::Lowest => 7,
+        Class::Other(level) => *level,
+    };
+    match scheduler {
+        Scheduler::RealTime(class) => format!("realtime: prio {}", level(class)),
+        Scheduler::BestEffort(class) => format!("best-effort: prio {}", level(class)),
+        Scheduler::Idle => "idle".to_owned(),
+    }
 }
 
 impl Observation {
@@ -84,9 +105,15 @@ impl Observation {
 }
 
 impl DomainSeen {
-    /// Built, and its start or resume came to its end.
+    /// Its vCPUs have run or may run now. None that is being made ever has: it is paused until it is complete.
+    pub fn has_run(&self) -> bool {
+        self.info.cpu_time > 0 || self.info.runnable()
+    }
+
+    /// Built, and its start or resume came to its end. Until then it carries an `action-request`; one that has run
+    /// can only have got that later.
     pub fn complete(&self) -> bool {
-        self.introduced && self.info.total_pages > 0 && self.action_request.as_deref() != Some("poweroff")
+        self.introduced && self.info.total_pages > 0 && (self.action_request.is_none() || self.has_run())
     }
 
     /// A device by back end class (disks or not) and row name.

@@ -115,13 +115,9 @@ pub enum DomainAct {
     MemmapLimit(u64),
     /// Shadow or HAP pool, in MiB.
     ShadowAllocation(u32),
-    /// Bind one vCPU to physical CPUs.
-    HardAffinity {
-        /// The vCPU.
-        vcpu: u32,
-        /// CPU numbers; those the host lacks are dropped.
-        cpus: Vec<u32>,
-    },
+    /// For each vCPU in order, the physical CPUs that it is bound to; numbers that the host lacks are dropped, and
+    /// an empty list is no binding.
+    HardAffinity(Vec<Vec<u32>>),
     /// Scheduler parameters; skipped by a host whose scheduler has none.
     Schedule {
         /// Relative share, 256 is normal.

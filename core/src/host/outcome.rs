@@ -12,6 +12,7 @@ pub enum Outcome {
     Refused(Fault),
     /// Certainly not applied, because an `Abort` asked so.
     Aborted,
-    /// May have been applied: look before deciding.
+    /// May have been applied: look before deciding. After `Unknown(TimedOut)` the request may still be at work: the
+    /// driver raises the notice of its `straggler_token` when it has ended. After any other fault it has ended.
     Unknown(Fault),
 }

@@ -83,7 +83,8 @@ pub enum Request {
     CloseStream(Handle),
     /// Remove files that a boot loader or a helper left (absolute paths); missing is fine.
     RemoveFiles(Vec<String>),
-    /// Make record entries durable, in order; part of the driver turn's one append and sync.
+    /// Make record entries durable, in order, all of one request or none of it; part of the driver turn's one
+    /// append and sync. Requests are appended in the order they were given.
     Append(Vec<Entry>),
 }
 

@@ -3,6 +3,8 @@
 use super::malformed::Malformed;
 use super::number;
 use super::value::Value;
+use crate::host::Uuid;
+use crate::host::uuid::NotAUuid;
 use std::sync::Arc;
 
 /// What can be read from a value of the wire.
@@ -187,6 +189,12 @@ impl Decode for String {
     }
 }
 
+impl Decode for Uuid {
+    fn decode(value: &Value) -> Result<Uuid, Malformed> {
+        String::decode(value)?.parse().map_err(|why: NotAUuid| Malformed(why.to_string()))
+    }
+}
+
 impl<T: Decode> Decode for Vec<T> {
     fn decode(value: &Value) -> Result<Vec<T>, Malformed> {
         match value {
@@ -262,3 +270,6 @@ impl<A: Decode, B: Decode, C: Decode, D: Decode> Decode for (A, B, C, D) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

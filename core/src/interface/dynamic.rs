@@ -23,6 +23,17 @@ variant! {
     }
 }
 
+impl Id {
+    /// The VM that it is or belongs to; tasks belong to none.
+    pub fn vm(&self) -> Option<&str> {
+        match self {
+            Id::Vm(id) => Some(id),
+            Id::Vbd(id) | Id::Vif(id) | Id::Pci(id) | Id::Vgpu(id) | Id::Vusb(id) => Some(&id.vm),
+            Id::Task(_) => None,
+        }
+    }
+}
+
 tuple! {
     /// A client's mark in the stream of updates.
     #[derive(Eq)]

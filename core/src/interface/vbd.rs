@@ -115,3 +115,31 @@ variant! {
         Other(level: i64),
     }
 }
+
+impl Qos {
+    /// What `ionice` prints of a process: `best-effort: prio 4`, `idle`, `realtime: prio 0`.
+    pub fn of_ionice(words: &str) -> Option<Qos> {
+        let (class, rest) = words.trim().split_once(':').unwrap_or((words.trim(), ""));
+        let priority = || rest.trim().strip_prefix("prio").and_then(|n| n.trim().parse().ok()).map(Class::of_number);
+        Some(Qos::Ionice(match class {
+            "idle" => Scheduler::Idle,
+            "realtime" => Scheduler::RealTime(priority()?),
+            "best-effort" => Scheduler::BestEffort(priority()?),
+            _ => return None,
+        }))
+    }
+}
+
+impl Class {
+    /// The class that upstream gives a name, else the number itself.
+    fn of_number(number: i64) -> Class {
+        match number {
+            0 => Class::Highest,
+            2 => Class::High,
+            4 => Class::Normal,
+            6 => Class::Low,
+            7 => Class::Lowest,
+            other => Class::Other(other),
+        }
+    }
+}

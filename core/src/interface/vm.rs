@@ -4,7 +4,8 @@ mod builder;
 mod state;
 
 pub use builder::{
-    BuilderInfo, Firmware, HvmInfo, OnBoot, PvBoot, PvDirectBoot, PvIndirectBoot, PvInfo, Tpm, Uefi, VideoCard,
+    BuilderInfo, Firmware, HvmInfo, IgdPassthrough, OnBoot, PvBoot, PvDirectBoot, PvIndirectBoot, PvInfo, Tpm, Uefi,
+    VideoCard,
 };
 pub use state::{Console, ConsoleProtocol, DomainType, PowerState, State};
 

@@ -22,6 +22,8 @@ pub enum Effect {
     Abort {
         /// Which.
         effect: EffectId,
+        /// Monotonic nanoseconds: the request's deadline from now on, if it was later.
+        deadline: u64,
     },
     /// Answer a call.
     Reply {

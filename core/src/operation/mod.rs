@@ -2,7 +2,13 @@
 //!
 //! Plans are pure functions of the operation and a snapshot of the VM's rows.
 
+mod devices;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod goal;
+pub mod name;
 pub mod plan;
+mod repair;
 pub mod step;
 pub mod subject;
 
@@ -52,8 +58,14 @@ pub enum Operation {
     VifHotunplug(String, bool),
     /// One micro-op on its own.
     Atomic(Box<MicroOp>),
-    /// Remove all rows of a VM without a domain.
+    /// Remove all rows of a VM without a domain; the machine removes them at the plan's end.
     Remove,
+    /// Remove the row of a disk that is not plugged; the machine does it.
+    RemoveVbd(String),
+    /// Remove the row of a network interface that is not plugged; the machine does it.
+    RemoveVif(String),
+    /// Give the VM another identity; the machine moves its rows at the plan's end.
+    Rename(crate::host::Uuid),
     /// Replace the VM's rows; carried out by the machine between two looks.
     ImportMetadata(Box<crate::interface::Metadata>),
     /// Look, and do what makes it sensible.

@@ -1,6 +1,6 @@
-//! What was wanted of a VM: written before the first effect of an operation, gone after the last.
+//! What was wanted of a VM: written before the first effect of an operation, gone when the VM is sensible again.
 
-use crate::host::Uuid;
+use crate::host::{DomId, Uuid};
 use crate::interface::Disk;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,17 @@ pub struct Intent {
     pub goal: Goal,
     /// Past the point of no return: to be finished, not undone.
     pub committed: bool,
+    /// The operation has failed or was cancelled. What it left is settled, but nothing is started for it any more:
+    /// a start that failed once would fail for ever.
+    #[serde(default)]
+    pub abandoned: bool,
+    /// The VM's domain when this was written. A reboot tells by it the old domain from the new one.
+    #[serde(default)]
+    pub domid: Option<DomId>,
+    /// The boot of the host in which this was written. After another one nothing is started for it: the VM may have
+    /// been started elsewhere since.
+    #[serde(default)]
+    pub boot: u64,
 }
 
 /// What an operation is to end in.
@@ -22,9 +33,10 @@ pub enum Goal {
     Poweroff,
     /// A complete, running domain again. Committed with the old domain's destruction: then it starts anew.
     Reboot,
-    /// No domain and a complete image. Committed once the image is durable and VmExtra says so.
+    /// No domain and a complete image. The image is complete once VmExtra says so, or this is committed.
     Suspend(Disk),
-    /// A complete domain, or no domain and the image still good. Committed when the guest is complete.
+    /// A complete domain, or no domain and the image still good. Never committed: until the guest is complete all
+    /// can be undone, and then only the image's memory in VmExtra is left to be forgotten.
     Resume(Disk),
     /// No rows. Committed at once.
     Remove,
@@ -38,6 +50,6 @@ pub enum Goal {
     VifPlug(String),
     /// A network interface unplugged.
     VifUnplug(String),
-    /// A small change of a running VM, which needs no repair of its own.
+    /// A small change of a running VM. Recovery does not look at it: it need not be durable.
     Tune,
 }

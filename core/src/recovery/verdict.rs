@@ -1,6 +1,6 @@
 //! What recovery finds of a VM.
 
-use crate::host::Uuid;
+use crate::host::{DomId, Uuid};
 
 /// The function's answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ pub enum Repair {
         /// Keep what a suspended VM needs.
         suspended: bool,
     },
-    /// Tear down what is left, start it, let it run; first wait this many nanoseconds.
+    /// Reboot without asking the guest; first wait this many nanoseconds.
     Restart {
         /// Nanoseconds.
         delay: u64,
@@ -55,6 +55,10 @@ pub enum Repair {
     Pause,
     /// Soft reset.
     SoftReset,
+    /// Tear these domains down beside the one that stays: what is left of destroyed ones, duplicates that never ran.
+    DestroyDomains(Vec<DomId>),
+    /// The guest is complete again: its image must not be resumed once more.
+    ForgetImage,
     /// Take devices away that are no longer online: disks, then network interfaces, by row name.
     Unplug {
         /// Disks.
@@ -62,7 +66,7 @@ pub enum Repair {
         /// Network interfaces.
         vifs: Vec<String>,
     },
-    /// Clear active flags of devices that were not plugged in the end.
+    /// Take away what is left of devices that were not plugged in the end, and clear their active flags.
     Deactivate {
         /// Disks.
         vbds: Vec<String>,
@@ -75,4 +79,11 @@ pub enum Repair {
     Remove,
     /// Go on with a rename.
     Rename(Uuid),
+}
+
+impl Repair {
+    /// Whether no domain that is there now is left of the VM.
+    pub fn clears(&self) -> bool {
+        matches!(self, Repair::Shutdown | Repair::FinishPoweroff | Repair::FinishSuspend | Repair::Restart { .. })
+    }
 }

@@ -45,3 +45,101 @@
 //! | `abort` | stop: it says `error:` and ends |
 //!
 //! A restore says nothing before it was told `restore:xenguest`.
+
+use crate::host::DomId;
+
+/// A line that the helper says.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line<'a> {
+    /// For the log.
+    Info,
+    /// Per cent done.
+    Progress(u32),
+    /// The image's data for libxenguest comes next.
+    Prepare,
+    /// The guest must stop.
+    Suspend,
+    /// The end, well; what follows the colon.
+    Result(&'a str),
+    /// The end, not well.
+    Error(&'a str),
+}
+
+/// What a line says.
+pub(super) fn line(line: &str) -> Line<'_> {
+    let (prefix, body) = line.split_once(':').unwrap_or(("", line));
+    match prefix {
+        "info" | "stdout" | "stderr" => progress(body).map_or(Line::Info, Line::Progress),
+        "prepare" if body == "xenguest" => Line::Prepare,
+        "suspend" => Line::Suspend,
+        "result" => Line::Result(body),
+        "error" => Line::Error(body),
+        _ => Line::Error(line),
+    }
+}
+
+/// The eight characters `\b\b\b\b`, then one number.
+fn progress(body: &str) -> Option<u32> {
+    let number = body.strip_prefix(r"\b\b\b\b")?.trim().trim_end_matches('%');
+    number.parse().ok().filter(|percent| *percent <= 100)
+}
+
+/// The helper's last word among its lines: its result, or what went wrong.
+pub(super) fn last_word(lines: &[String]) -> Result<&str, &str> {
+    let last = lines.iter().find_map(|text| match line(text) {
+        Line::Result(body) => Some(Ok(body)),
+        Line::Error(body) => Some(Err(body)),
+        _ => None,
+    });
+    last.unwrap_or(Err("ended without a word"))
+}
+
+/// Frames of store and console ring.
+pub(super) fn rings(body: &str) -> Option<(u64, u64)> {
+    let (store, console) = body.strip_prefix("xenguest ").unwrap_or(body).split_once(' ')?;
+    Some((store.parse().ok()?, console.parse().ok()?))
+}
+
+/// The error number that an error line names.
+pub(super) fn errno(body: &str) -> Option<i32> {
+    body.split(' ').nth(1)?.parse().ok()
+}
+
+/// `-mode M -domid D`, with which every call begins.
+pub(super) fn args(mode: &str, domid: DomId) -> Vec<String> {
+    ["-mode", mode, "-domid", &domid.to_string()].map(str::to_owned).to_vec()
+}
+
+/// Append a flag and its value.
+pub(super) fn push(args: &mut Vec<String>, flag: &str, value: impl Into<String>) {
+    args.extend([flag.to_owned(), value.into()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_helper() {
+        let table = [
+            (r"info:\b\b\b\b 42%", Line::Progress(42)),
+            (r"stderr:\b\b\b\b 7", Line::Progress(7)),
+            ("info:\u{8}\u{8}\u{8}\u{8} 42%", Line::Info),
+            (r"info:\b\b\b\b 420%", Line::Info),
+            ("prepare:xenguest", Line::Prepare),
+            ("prepare:vgpu", Line::Error("prepare:vgpu")),
+            ("suspend:", Line::Suspend),
+            ("result:7 8", Line::Result("7 8")),
+            ("error:hvm_build_mem 12 Cannot allocate memory", Line::Error("hvm_build_mem 12 Cannot allocate memory")),
+            ("Segmentation fault", Line::Error("Segmentation fault")),
+        ];
+        for (text, expected) in table {
+            assert_eq!(line(text), expected, "{text}");
+        }
+        assert_eq!(
+            (rings("7 8"), rings("xenguest 7 8"), rings("xenguest 7"), rings("")),
+            (Some((7, 8)), Some((7, 8)), None, None)
+        );
+        assert_eq!((errno("save 28 No space"), errno("what?")), (Some(28), None));
+    }
+}

@@ -42,3 +42,53 @@
 //! Says `kernel <path>`, and may say `ramdisk <path>` and `args <text>`, each once. Paths lie directly in
 //! `/var/run/xen/pygrub` or `/var/run/xend/boot`; we remove the files. On failure its status is not 0 and a line with
 //! `RuntimeError: ` says why.
+
+use crate::backend::{Failure, Host};
+use crate::host::{Condition, DomId, Exit, Process, Request, Role, Spawn};
+use crate::interface::Error;
+
+/// A program to run to its end.
+pub(super) struct Program {
+    /// What it is for.
+    pub(super) role: Role,
+    /// The domain that it serves.
+    pub(super) domid: Option<DomId>,
+    /// Absolute path.
+    pub(super) program: String,
+    /// Arguments.
+    pub(super) args: Vec<String>,
+    /// Environment.
+    pub(super) env: Vec<(String, String)>,
+}
+
+/// Run a program to its end, at most `nanoseconds`. What it said, and how it ended; none if time ran out.
+pub(super) async fn run(
+    host: &Host,
+    program: Program,
+    nanoseconds: u64,
+) -> Result<(Vec<String>, Option<Exit>), Failure> {
+    let process = host.handle().await?;
+    let Program { role, domid, program, args, env } = program;
+    let spawn = Spawn { process, role, domid, program, args, env, stream: None };
+    let body = async {
+        host.act(Request::Spawn(spawn)).await?;
+        host.wait(vec![Condition::Exited(process)], nanoseconds).await
+    };
+    let (_, Process { lines, exit }) =
+        host.then_always(body, async |host: Host| host.act(Request::Forget(process)).await).await?;
+    Ok((lines, exit))
+}
+
+/// How a process ended, in words.
+pub(super) fn ending(exit: Option<Exit>) -> String {
+    match exit {
+        None => "did not end in time".to_owned(),
+        Some(Exit::Code(code)) => format!("ended with status {code}"),
+        Some(Exit::Signal(signal)) => format!("was killed by signal {signal}"),
+    }
+}
+
+/// An error of a kind that the interface has no name for.
+pub(super) fn internal(text: impl Into<String>) -> Failure {
+    Failure::Error(Error::InternalError(text.into()))
+}

@@ -1,7 +1,7 @@
 //! How a VM's domain is built: the kinds of guest and what each needs.
 
+use crate::host::Uuid;
 use crate::interface::disk::Disk;
-use crate::interface::uuid::Uuid;
 
 variant! {
     /// The kind of guest, with what its builder needs.

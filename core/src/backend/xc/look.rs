@@ -1,0 +1,205 @@
+//! Looking: what this VM's world is like, all of it in one read but what only Xen and the host know.
+
+use super::{device, paths};
+use crate::backend::{DeviceSeen, DomainSeen, Failure, Host, Observation};
+use crate::host::{DomId, DomainAct, DomainInfo, Found, Query, Reply, Request, Role, StorageCall};
+use crate::interface::Disk;
+
+/// What a client sees as the guest agent's map: where, and how many levels. Upstream's depths count from 0.
+const AGENT: [(&str, u32); 8] = [
+    ("control", 1),
+    ("feature/hotplug", 1),
+    ("xenserver/attr", 4),
+    ("attr", 4),
+    ("drivers", 1),
+    ("data", 1),
+    ("data/service", 2),
+    ("data/pvs_target", 1),
+];
+
+/// Trees of which clients see everything, and the root itself.
+const XSDATA: [&str; 2] = ["vm-data", "FIST"];
+
+/// Left out of the agent's map: it is large, and nobody reads it.
+const EXCLUDED: &str = "attr/os/hotfixes";
+
+/// Levels of a guest's own tree that are read at most.
+const DEEPEST: u32 = 32;
+
+/// Look. Asks nothing that changes anything.
+///
+/// The guest agent's keys and the VM's own data count against one quota; when it is used up the rest is left out.
+pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
+    let context = host.context();
+    let infos = host.find_domains(context.id).await?;
+    let mut queries = vec![Query::Tree { path: paths::vm(&context.text), depth: 3, limit: device::MOST_NODES }];
+    for info in &infos {
+        queries.extend(domain_queries(&context.text, info.domid));
+    }
+    let mut found = host.read(queries).await?.into_iter();
+    let mut seen = of_vm(tree(&mut found), &infos);
+    for info in infos {
+        let mut domain = of_domain(info, &mut found, context.settings.guest_agent_quota_bytes);
+        ask_the_host(host, &mut domain).await?;
+        seen.domains.push(domain);
+    }
+    let stored = context.vbds.iter().any(|vbd| matches!(vbd.backend, Some(Disk::Vdi(_))))
+        || context.extra.as_ref().is_some_and(|extra| !extra.attached_vdis.is_empty());
+    let living = seen.domains.iter().map(|domain| domain.info.domid).filter(|_| stored);
+    let domids: Vec<_> = living.chain(seen.leftovers.iter().copied()).collect();
+    for domid in domids {
+        let prefix = format!("vbd/{domid}/");
+        if let Reply::Names(names) = host.request(Request::Storage(StorageCall::List { prefix })).await? {
+            seen.datapaths.extend(names);
+        }
+    }
+    Ok(seen)
+}
+
+fn tree(found: &mut impl Iterator<Item = Found>) -> Vec<(String, String)> {
+    match found.next() {
+        Some(Found::Tree(nodes)) => nodes,
+        _ => Vec::new(),
+    }
+}
+
+fn value(found: &mut impl Iterator<Item = Found>) -> Option<String> {
+    match found.next() {
+        Some(Found::Value(value)) => value,
+        _ => None,
+    }
+}
+
+/// `/vm/<uuid>`: flags, remains, clock.
+fn of_vm(nodes: Vec<(String, String)>, infos: &[DomainInfo]) -> Observation {
+    let mut seen = Observation::default();
+    for (path, value) in nodes {
+        if let Some(device) = path.strip_prefix("devices/vbd/") {
+            seen.active_vbds.extend((value == "1").then(|| device.to_owned()));
+        } else if let Some(device) = path.strip_prefix("devices/vif/") {
+            seen.active_vifs.extend((value == "1").then(|| device.to_owned()));
+        } else if path == "rtc/timeoffset" {
+            seen.rtc_timeoffset = Some(value);
+        } else if let Some(domid) = path.strip_prefix("domains/").and_then(|name| name.parse::<DomId>().ok()) {
+            seen.leftovers.extend((!infos.iter().any(|info| info.domid == domid)).then_some(domid));
+        }
+    }
+    seen
+}
+
+fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
+    let domain = paths::domain(domid);
+    let below = |name: &str, depth| Query::Tree { path: format!("{domain}/{name}"), depth, limit: device::MOST_NODES };
+    let one = |name: &str| Query::Value(format!("{domain}/{name}"));
+    let mut queries = vec![
+        Query::Value(domain.clone()),
+        one("action-request"),
+        one("console/tty"),
+        one("console/vnc-port"),
+        one("serial/0/tty"),
+        Query::Value(paths::device_model(domid)),
+        below("memory", 1),
+        below("cpu", 2),
+        below("device", 3),
+    ];
+    queries.extend(AGENT.map(|(name, depth)| below(name, depth)));
+    queries.extend(XSDATA.iter().flat_map(|name| [one(name), below(name, DEEPEST)]));
+    queries.extend(device::queries(uuid, domid));
+    queries
+}
+
+/// One domain from the answers to its questions.
+fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u64) -> DomainSeen {
+    let domid = info.domid;
+    let introduced = value(found).is_some();
+    let action_request = value(found);
+    let (tty, vnc_port, serial) = (value(found), value(found), value(found));
+    let device_model = value(found).is_some();
+    let (memory, cpus, frontends) = (tree(found), tree(found), tree(found));
+    let mut left = quota;
+    let mut guest_agent = Vec::new();
+    let mut pending_shutdown = None;
+    for (root, _) in AGENT {
+        for (path, value) in tree(found) {
+            if root == "control" && path == "shutdown" && !value.is_empty() {
+                pending_shutdown = Some(value.clone());
+            }
+            let path = format!("{root}/{path}");
+            if !path.starts_with(EXCLUDED) {
+                take(&mut left, &mut guest_agent, path, value);
+            }
+        }
+    }
+    let mut xsdata = Vec::new();
+    for root in XSDATA {
+        if let Some(value) = value(found) {
+            take(&mut left, &mut xsdata, root.to_owned(), value);
+        }
+        for (path, value) in tree(found) {
+            take(&mut left, &mut xsdata, format!("{root}/{path}"), value);
+        }
+    }
+    let devices = device::list(domid, found);
+    let number = |key: &str| memory.iter().find(|(path, _)| path == key)?.1.parse().ok();
+    DomainSeen {
+        introduced,
+        action_request,
+        pending_shutdown,
+        devices: devices.iter().map(|device| of_device(device, &frontends)).collect(),
+        roles: if device_model { vec![Role::DeviceModel] } else { Vec::new() },
+        memory_target: number("target"),
+        uncooperative: memory.iter().any(|(path, _)| path == "uncooperative"),
+        guest_agent,
+        xsdata,
+        console_tty: serial.or(tty),
+        vnc_port: vnc_port.and_then(|port| port.parse().ok()),
+        vcpus_online: cpus.iter().filter(|(path, v)| path.ends_with("/availability") && v == "online").count() as u32,
+        shadow_mib: None,
+        info,
+    }
+}
+
+fn take(left: &mut u64, into: &mut Vec<(String, String)>, path: String, value: String) {
+    let size = (path.len() + value.len()) as u64;
+    if size <= *left {
+        *left -= size;
+        into.push((path, value));
+    } else {
+        *left = 0;
+    }
+}
+
+fn of_device(device: &device::Device, frontends: &[(String, String)]) -> DeviceSeen {
+    let front = format!("{}/{}/state", device.class(), device.devid);
+    DeviceSeen {
+        kind: device.kind.clone(),
+        devid: device.devid,
+        name: device.name().map(str::to_owned),
+        backend_state: if device.backend.is_empty() { None } else { Some(device.state().unwrap_or(0)) },
+        online: device.online(),
+        kthread_pid: device.backend_value("kthread-pid").and_then(|pid| pid.parse().ok()),
+        disk: device.backend_value("vdi").and_then(|json| serde_json::from_str(json).ok()),
+        qos: device.private.iter().find(|(key, _)| key == "qos").map(|(_, words)| words.clone()),
+        frontend_closed: frontends.iter().any(|(path, state)| *path == front && state == "6"),
+        unplug_asked: device.backend_value("online") == Some("0"),
+    }
+}
+
+/// What xenstore does not know. A domain that goes meanwhile is seen as it was.
+async fn ask_the_host(host: &Host, domain: &mut DomainSeen) -> Result<(), Failure> {
+    let domid = domain.info.domid;
+    if !domain.roles.is_empty()
+        && let Reply::Roles(roles) = host.request(Request::Processes(domid)).await?
+    {
+        domain.roles = roles;
+    }
+    if domain.info.hvm && !domain.info.dying && domain.info.total_pages > 0 {
+        match host.request(Request::Domain(domid, DomainAct::GetShadowAllocation)).await {
+            Ok(Reply::Number(mib)) => domain.shadow_mib = Some(mib),
+            Err(failure) if failure.is_cancelled() || matches!(failure, Failure::InDoubt(_)) => return Err(failure),
+            // It is gone, or this Xen does not tell.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}

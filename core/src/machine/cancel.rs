@@ -1,0 +1,81 @@
+//! Cancellation: of a task that waits, at once; of one that runs, through its requests in flight.
+
+use super::flight::ABORT_PATIENCE;
+use super::slot::{Job, Seat};
+use super::{Effect, Effects, Machine, TaskId};
+use crate::backend::Failure;
+use crate::host::{Fault, Outcome};
+use crate::interface::dynamic;
+
+impl Machine {
+    /// Cancel a task if it can be; it ends when all that it had in flight has.
+    pub(super) fn cancel(&mut self, task: TaskId, patience: u64, effects: &mut Effects) {
+        let Some(record) = self.tasks.get_mut(task) else { return };
+        let Some(vm) = record.vm else { return };
+        if !record.cancellable {
+            return;
+        }
+        record.cancelling = true;
+        let slot = self.slot_mut(vm);
+        if let Some(place) = slot.queue.iter().position(|queued| queued.task == task) {
+            slot.queue.remove(place);
+            return self.finish_task(vm, task, Err(Failure::Refused(Fault::Cancelled)), effects);
+        }
+        if slot.active().is_some_and(|active| active.task == Some(task)) {
+            self.stop(vm, patience, effects);
+        }
+    }
+
+    /// Stop the plan that runs on a VM: nothing new but what is shielded, and abort what is in flight.
+    pub(super) fn stop(&mut self, vm: u64, patience: u64, effects: &mut Effects) {
+        let by = self.now.mono.saturating_add(patience);
+        let slot = self.slot_mut(vm);
+        if matches!(slot.job, Job::Rows(_)) {
+            return;
+        }
+        let Some(active) = slot.active_mut() else { return };
+        active.cancelling = true;
+        active.forced |= patience < ABORT_PATIENCE;
+        for (_, effect, shielded) in &active.flights {
+            if !shielded || patience < ABORT_PATIENCE {
+                effects.push(Effect::Abort { effect: *effect, deadline: by });
+            }
+        }
+        let parked: Vec<Seat> =
+            slot.parked.iter().filter(|(_, _, shielded)| !shielded).map(|(seat, ..)| *seat).collect();
+        slot.parked.retain(|(seat, _, shielded)| *shielded || !matches!(seat, Seat::Leaf(_)));
+        for seat in parked {
+            if let Seat::Leaf(_) = seat {
+                self.budget.forget(|who| *who == (vm, seat));
+                self.refuse(vm, seat, effects);
+            }
+        }
+    }
+
+    fn refuse(&mut self, vm: u64, seat: Seat, effects: &mut Effects) {
+        let stepped = self.step(vm, seat, Outcome::Refused(Fault::Cancelled));
+        self.advance(vm, seat, stepped, effects);
+    }
+
+    /// A step is to begin: count it, and say whether it must not.
+    pub(super) fn cancel_point(&mut self, vm: u64, task: Option<TaskId>, counted: bool, cancelling: bool) -> bool {
+        let Some(task) = task else { return cancelling };
+        if counted && self.tasks.cancel_point(task) {
+            self.slot_mut(vm).active_mut().expect("its plan runs").cancelling = true;
+            return true;
+        }
+        cancelling
+    }
+
+    /// From here the operation is finished, not undone.
+    pub(super) fn no_longer_cancellable(&mut self, task: Option<TaskId>) {
+        let Some(task) = task else { return };
+        if let Some(record) = self.tasks.get_mut(task)
+            && record.cancellable
+        {
+            record.cancellable = false;
+            record.cancelling = false;
+            self.updates.add(dynamic::Id::Task(task.to_string()));
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! A plan's steps begin and end; so does the plan, and its task.
+
+use super::flight::Owner;
+use super::rows::Row;
+use super::run::{Begun, NodeId};
+use super::slot::{Ended, Job, Seat};
+use super::tasks::SubState;
+use super::{Effects, Machine, TaskId};
+use crate::backend::{Failure, MicroOp, Procedure, Product};
+use crate::host::time::MILLISECOND;
+use crate::host::{Entry, Fault, Outcome, Request, Uuid};
+use crate::interface::{Answer, Error, Value, dynamic};
+use crate::operation::Operation;
+use crate::recovery::{Intent, Repair};
+
+impl Machine {
+    /// The intent is durable, or could not be made so: then nothing has happened and the operation fails (H69).
+    pub(super) fn intended(&mut self, vm: u64, before: Option<Intent>, outcome: Outcome, effects: &mut Effects) {
+        let Job::Begin(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
+            unreachable!("an intent is written to begin an operation")
+        };
+        if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
+            self.timers.cancel(active.expiry);
+        }
+        let failure = match outcome {
+            Outcome::Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
+            Outcome::Ok(_) => {
+                self.slot_mut(vm).job = Job::Run(active);
+                return self.run(vm, effects);
+            }
+            Outcome::Refused(fault) => Failure::Refused(fault),
+            Outcome::Aborted => Failure::Refused(Fault::Cancelled),
+            Outcome::Unknown(fault) => Failure::InDoubt(fault),
+        };
+        if !matches!(outcome_of(&failure), Written::Maybe) {
+            self.slot_mut(vm).rows.intent = before;
+        }
+        self.slot_mut(vm).ended = Some(Ended { task: active.task, result: Err(failure) });
+        self.drive(vm, effects);
+    }
+
+    /// Begin what may begin; end the plan when all has ended.
+    pub(super) fn run(&mut self, vm: u64, effects: &mut Effects) {
+        while let Some(slot) = self.vms.get_mut(vm)
+            && let Job::Run(active) = &mut slot.job
+        {
+            if let Some(result) = active.run.result().cloned() {
+                return self.plan_over(vm, result, effects);
+            }
+            let Some(node) = active.run.next() else { return };
+            let (counted, task, cancelling) = (active.run.counted(node), active.task, active.cancelling);
+            if self.cancel_point(vm, task, counted, cancelling) {
+                self.end_node(vm, node, Err(Failure::Refused(Fault::Cancelled)), effects);
+                continue;
+            }
+            let active = self.slot_mut(vm).active_mut().expect("the plan runs");
+            match active.run.begin(node) {
+                Begun::Group => {}
+                Begun::Commit => self.commit(vm, node, effects),
+                Begun::Leaf(op) => self.begin_leaf(vm, node, op, effects),
+            }
+        }
+    }
+
+    fn begin_leaf(&mut self, vm: u64, node: NodeId, op: MicroOp, effects: &mut Effects) {
+        let now = self.now;
+        let domid = self.slot(vm).active().and_then(|active| active.domid);
+        let context = self.context(vm, domid).expect("a plan has its subject");
+        let name = op.name();
+        let task = self.slot(vm).active().and_then(|active| active.task);
+        let subtask = task.and_then(|task| self.tasks.get_mut(task)).and_then(|task| task.begin_subtask(name));
+        let mut procedure = Box::new(Procedure::new(op, context, now));
+        let stepped = procedure.begin();
+        let active = self.slot_mut(vm).active_mut().expect("the plan runs");
+        active.subtasks.extend(subtask.map(|subtask| (node, subtask, now.mono)));
+        active.run.put(node, procedure);
+        self.advance(vm, Seat::Leaf(node), stepped, effects);
+    }
+
+    pub(super) fn leaf_over(&mut self, vm: u64, node: NodeId, result: Result<Product, Failure>, effects: &mut Effects) {
+        let active = self.slot_mut(vm).active_mut().expect("a leaf ends within its plan");
+        let destroyed = active.run.is_destroy(node);
+        let result = match result {
+            Ok(Product::Domain(domid)) => {
+                active.domid = Some(domid);
+                let now = self.now;
+                self.slot_mut(vm).made = Some((domid, now));
+                self.watch_domain(vm, domid, effects);
+                Ok(())
+            }
+            Ok(Product::Result(value)) => {
+                active.result = Some(value);
+                Ok(())
+            }
+            Ok(_) => {
+                if destroyed {
+                    active.domid = None;
+                }
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        };
+        self.end_subtask(vm, node, result.is_ok());
+        self.end_node(vm, node, result, effects);
+    }
+
+    fn end_subtask(&mut self, vm: u64, node: NodeId, well: bool) {
+        let mono = self.now.mono;
+        let active = self.slot_mut(vm).active_mut().expect("a leaf ends within its plan");
+        let task = active.task;
+        let Some(place) = active.subtasks.iter().position(|(owner, ..)| *owner == node) else { return };
+        let (_, subtask, began) = active.subtasks.swap_remove(place);
+        if let Some(task) = task.and_then(|task| self.tasks.get_mut(task)) {
+            let ms = mono.saturating_sub(began) / MILLISECOND;
+            task.subtasks[subtask].1 = if well { SubState::Completed(ms) } else { SubState::Failed };
+        }
+    }
+
+    pub(super) fn end_node(&mut self, vm: u64, node: NodeId, result: Result<(), Failure>, effects: &mut Effects) {
+        let active = self.slot_mut(vm).active_mut().expect("a node ends within its plan");
+        active.run.end(node, result);
+        self.progress(vm, Seat::Leaf(node), 0);
+        self.run(vm, effects);
+    }
+
+    pub(super) fn progress(&mut self, vm: u64, seat: Seat, part: u32) {
+        let (Seat::Leaf(node), Some(active)) = (seat, self.slot(vm).active()) else { return };
+        let (Some(task), thousandths) = (active.task, active.run.progress(node, part.min(1000))) else { return };
+        let Some(shown) = self.tasks.get_mut(task) else { return };
+        if let super::tasks::State::Pending(before) = &mut shown.state
+            && *before < thousandths
+        {
+            *before = thousandths;
+            self.updates.add(dynamic::Id::Task(task.to_string()));
+        }
+    }
+
+    /// The plan is over: rows that go with it first, then the VM is looked at.
+    fn plan_over(&mut self, vm: u64, result: Result<(), Failure>, effects: &mut Effects) {
+        let Job::Run(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
+            unreachable!("a plan runs until it is over")
+        };
+        self.timers.cancel(active.expiry);
+        assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
+        let slot = self.slot(vm);
+        let rows = match (&result, &active.op) {
+            (Ok(()), Operation::Remove | Operation::Repair(Repair::Remove)) => Some(vec![Row::None]),
+            (Ok(()), Operation::RemoveVbd(name)) => Some(vec![Row::NoVbd(name.clone())]),
+            (Ok(()), Operation::RemoveVif(name)) => Some(vec![Row::NoVif(name.clone())]),
+            _ => None,
+        };
+        let renamed = match (&result, &active.op) {
+            (Ok(()), Operation::Rename(to) | Operation::Repair(Repair::Rename(to))) => Some(*to),
+            _ => None,
+        };
+        if let Some(to) = renamed {
+            let entries = self.renamed_entries(vm, to);
+            self.slot_mut(vm).job = Job::Rows(active);
+            self.send(Request::Append(entries), Owner::Rows(vm, Vec::new()), None, effects);
+            return;
+        }
+        if let Some(rows) = rows {
+            let entries = rows.iter().flat_map(|row| slot.rows.entries(&slot.text, row)).collect();
+            self.slot_mut(vm).job = Job::Rows(active);
+            self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
+            return;
+        }
+        self.slot_mut(vm).constructing = match &active.op {
+            Operation::VbdHotplug(_) | Operation::VifHotplug(_) => self.slot(vm).constructing,
+            op => result.is_ok() && op.constructs(),
+        };
+        let result = result.map(|()| active.result.clone());
+        self.ended(vm, active.task, result, effects);
+    }
+
+    fn ended(&mut self, vm: u64, task: Option<TaskId>, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
+        if result.is_err() {
+            self.abandon(vm, effects);
+        }
+        let slot = self.slot_mut(vm);
+        slot.look_wanted = true;
+        // A repair's own end tells nobody: whoever waits is still the operation before it.
+        if task.is_some() {
+            assert!(slot.ended.is_none(), "one operation ends at a time");
+            slot.ended = Some(Ended { task, result });
+        }
+        self.drive(vm, effects);
+    }
+
+    /// What failed once would fail for ever: nothing is started for it any more. A crash before this is durable
+    /// costs one more try.
+    fn abandon(&mut self, vm: u64, effects: &mut Effects) {
+        let slot = self.slot_mut(vm);
+        let Some(intent) = &mut slot.rows.intent else { return };
+        intent.abandoned = true;
+        let row = Row::Intent(slot.rows.intent.clone());
+        let entries = slot.rows.entries(&slot.text, &row);
+        self.send(Request::Append(entries), Owner::Nobody, None, effects);
+    }
+
+    /// Rows that an operation changes are durable.
+    pub(super) fn rows_changed(&mut self, vm: u64, rows: Vec<Row>, outcome: Outcome, effects: &mut Effects) {
+        let Job::Rows(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
+            unreachable!("rows are changed by an operation")
+        };
+        let result = match outcome {
+            Outcome::Ok(_) => Ok(active.result.clone()),
+            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
+            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
+            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
+        };
+        if result.is_ok() {
+            if let Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) = &active.op {
+                self.rename(vm, *to);
+            }
+            for row in rows {
+                self.forget_updates(vm, &row);
+                if row == Row::None {
+                    return self.remove_slot(vm, active.task, effects);
+                }
+                self.slot_mut(vm).rows.apply(row);
+            }
+        }
+        self.ended(vm, active.task, result, effects);
+    }
+
+    fn forget_updates(&mut self, vm: u64, row: &Row) {
+        let slot = self.vms.get(vm).expect("its rows are changed");
+        let id = |device: &String| crate::interface::DeviceId::new(slot.text.clone(), device.clone());
+        match row {
+            Row::NoVbd(name) => self.updates.remove(&dynamic::Id::Vbd(id(name))),
+            Row::NoVif(name) => self.updates.remove(&dynamic::Id::Vif(id(name))),
+            Row::None => {
+                let vbds = slot.rows.vbds.iter().map(|vbd| dynamic::Id::Vbd(vbd.id.clone()));
+                let vifs = slot.rows.vifs.iter().map(|vif| dynamic::Id::Vif(vif.id.clone()));
+                let all: Vec<_> = vbds.chain(vifs).chain([dynamic::Id::Vm(slot.text.clone())]).collect();
+                all.iter().for_each(|id| self.updates.remove(id));
+            }
+            _ => {}
+        }
+    }
+
+    /// All rows of a VM are gone, and so is its place.
+    fn remove_slot(&mut self, vm: u64, task: Option<TaskId>, effects: &mut Effects) {
+        let slot = self.slot_mut(vm);
+        let gone = Failure::Error(Error::does_not_exist("VM", slot.text.clone()));
+        let ended = slot.ended.take();
+        let waiting: Vec<_> = slot.queue.drain(..).map(|queued| queued.task).collect();
+        if let Some(task) = task {
+            self.finish_with(vm, task, Ok(None), effects);
+        }
+        if let Some(ended) = ended
+            && let Some(task) = ended.task
+        {
+            self.finish_with(vm, task, ended.result, effects);
+        }
+        for task in waiting {
+            self.finish_task(vm, task, Err(gone.clone()), effects);
+        }
+        self.answer_askers_gone(vm, effects);
+        self.unwatch(vm, effects);
+        let busy = self.slot(vm).glance.is_some() || self.client_rows_in_flight(vm);
+        let slot = self.slot_mut(vm);
+        slot.rows = Default::default();
+        slot.aside = None;
+        if !busy {
+            let id = slot.id;
+            self.by_id.remove(&id);
+            self.vms.remove(vm);
+        }
+    }
+
+    /// A renamed VM's records under its new identity, the old ones gone, in one entry list: all or none.
+    fn renamed_entries(&self, vm: u64, to: Uuid) -> Vec<Entry> {
+        let slot = self.slot(vm);
+        let renamed = renamed(&slot.rows, to);
+        let text = to.text();
+        let mut entries = slot.rows.entries(&slot.text, &Row::None);
+        let mut rows: Vec<Row> = Vec::new();
+        rows.extend(renamed.vm.clone().map(Row::Vm));
+        rows.extend(renamed.vbds.iter().cloned().map(Row::Vbd));
+        rows.extend(renamed.vifs.iter().cloned().map(Row::Vif));
+        rows.extend(renamed.extra.clone().map(|extra| Row::Extra(Some(extra))));
+        entries.extend(rows.iter().flat_map(|row| renamed.entries(&text, row)));
+        entries
+    }
+
+    fn rename(&mut self, vm: u64, to: Uuid) {
+        self.forget_updates(vm, &Row::None);
+        let slot = self.slot_mut(vm);
+        let from = slot.id;
+        slot.rows = renamed(&slot.rows, to);
+        slot.id = to;
+        slot.text = to.text();
+        slot.watched = None;
+        self.by_id.remove(&from);
+        self.by_id.insert(to, vm);
+        self.signal_all(vm);
+    }
+
+    /// The intent of a settled VM is gone, or stays until the next time: it has no effect on a sensible VM.
+    pub(super) fn settled(&mut self, vm: u64, outcome: Outcome, effects: &mut Effects) {
+        let slot = self.slot_mut(vm);
+        slot.job = Job::Rest;
+        if matches!(outcome, Outcome::Ok(_)) {
+            slot.rows.intent = None;
+        }
+        self.finish_ended(vm, effects);
+        if self.vms.get(vm).is_some() {
+            if !matches!(outcome, Outcome::Ok(_)) {
+                // Without room for one more record nothing may begin either: it would fail the same way.
+                self.slot_mut(vm).rows.intent = None;
+            }
+            self.drive(vm, effects);
+        }
+    }
+
+    /// End a task whose VM is settled: its objects changed, and it did.
+    pub(super) fn finish_with(
+        &mut self,
+        vm: u64,
+        task: TaskId,
+        result: Result<Option<Value>, Failure>,
+        effects: &mut Effects,
+    ) {
+        if let Some(slot) = self.vms.get(vm)
+            && slot.rows.vm.is_some()
+        {
+            self.signal_vm(vm);
+        }
+        self.finish_task(vm, task, result, effects);
+    }
+
+    /// End a task.
+    pub(super) fn finish_task(
+        &mut self,
+        vm: u64,
+        task: TaskId,
+        result: Result<Option<Value>, Failure>,
+        effects: &mut Effects,
+    ) {
+        let text = self.slot(vm).text.clone();
+        let result = result.map_err(|failure| failure.into_error(&text, &task.to_string()));
+        if let Some(call) = self.waiting.for_task(task) {
+            let reply = result.map(|value| {
+                value.map_or(Answer::Unit, |value| match value {
+                    Value::String(text) => Answer::Text(text),
+                    _ => Answer::Unit,
+                })
+            });
+            self.tasks.destroy(task);
+            self.updates.remove(&dynamic::Id::Task(task.to_string()));
+            return self.reply(call, reply, effects);
+        }
+        if self.tasks.get(task).is_none() {
+            return;
+        }
+        let id = dynamic::Id::Task(task.to_string());
+        if self.tasks.finish(task, self.now, result) {
+            self.updates.add(id);
+        } else {
+            self.updates.remove(&id);
+        }
+    }
+}
+
+enum Written {
+    No,
+    Maybe,
+}
+
+fn outcome_of(failure: &Failure) -> Written {
+    if matches!(failure, Failure::InDoubt(_)) { Written::Maybe } else { Written::No }
+}
+
+/// The same records under another id.
+fn renamed(rows: &super::rows::Rows, to: Uuid) -> super::rows::Rows {
+    use std::sync::Arc;
+    let text = to.text();
+    super::rows::Rows {
+        vm: rows.vm.as_ref().map(|vm| Arc::new(crate::interface::Vm { id: text.clone(), ..(**vm).clone() })),
+        vbds: rows
+            .vbds
+            .iter()
+            .map(|vbd| {
+                let mut vbd = (**vbd).clone();
+                vbd.id.vm.clone_from(&text);
+                Arc::new(vbd)
+            })
+            .collect(),
+        vifs: rows
+            .vifs
+            .iter()
+            .map(|vif| {
+                let mut vif = (**vif).clone();
+                vif.id.vm.clone_from(&text);
+                Arc::new(vif)
+            })
+            .collect(),
+        extra: rows.extra.clone(),
+        intent: None,
+    }
+}

@@ -1,0 +1,80 @@
+//! What is on its way to the host, and whose it is.
+
+use super::CallId;
+use super::budget::Purse;
+use super::rows::Row;
+use super::run::NodeId;
+use super::slot::Seat;
+use crate::host::Request;
+use crate::host::time::SECOND;
+use crate::interface::Answer;
+use crate::recovery::Intent;
+
+/// An effect that has not come to its outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(crate) owner: Owner,
+    /// What it holds of the budget until its outcome.
+    pub(crate) purse: Option<Purse>,
+}
+
+/// Whose an effect is.
+#[derive(Clone, Debug)]
+pub(crate) enum Owner {
+    /// A procedure's request.
+    Seat(u64, Seat),
+    /// A micro-op's change of a record.
+    Record(u64, NodeId, Row),
+    /// The point of no return of a plan.
+    Commit(u64, NodeId),
+    /// The intent of an operation that is to begin.
+    ///
+    /// Its outcome decides whether the plan begins; the intent before it comes back if not.
+    Intent(u64, Option<Intent>),
+    /// The intent of a VM that is settled.
+    Settle(u64),
+    /// Rows that an operation changes at its end.
+    Rows(u64, Vec<Row>),
+    /// A row that a client changed; then this is the answer.
+    Client { vm: u64, row: Row, call: CallId, answer: Answer },
+    /// A VM's watch.
+    Watch(u64),
+    /// The watch on all domains.
+    WatchDomains,
+    /// The list of all domains.
+    Domains,
+    /// A client's question to the host.
+    Call(CallId, HostCall),
+    /// Nobody waits for it.
+    Nobody,
+}
+
+/// Calls whose answer is the host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostCall {
+    Stat,
+    Console,
+    TotalMemory,
+    /// Any request without an answer of its own.
+    Unit,
+}
+
+/// Nanoseconds that a request may take before its outcome counts as unknown.
+pub(crate) fn patience(request: &Request, mono: u64) -> u64 {
+    use crate::host::{DomainAct, StorageCall};
+    let seconds = match request {
+        Request::Wait(wait) => return wait.until.saturating_sub(mono).saturating_add(10 * SECOND),
+        Request::Domain(_, DomainAct::Destroy) => 300,
+        Request::Storage(StorageCall::List { .. }) => 30,
+        Request::Storage(_) | Request::SyncImage(_) | Request::OpenImage { .. } => 600,
+        Request::Kill(..) | Request::Domain(..) | Request::CreateDomain(_) | Request::Qmp(..) => 60,
+        _ => 30,
+    };
+    seconds * SECOND
+}
+
+/// Nanoseconds after an abort in which the outcome must come: a cancelled task ends within half a minute.
+pub(crate) const ABORT_PATIENCE: u64 = 20 * SECOND;
+
+/// The same for what a hard power-off ends.
+pub(crate) const POWEROFF_PATIENCE: u64 = 2 * SECOND;

@@ -1,0 +1,42 @@
+//! What is always so of our own state, between any two inputs.
+
+use super::Machine;
+use super::slot::Job;
+
+impl Machine {
+    /// Cheap enough for every input, in every build. What comes from outside is never asserted here.
+    pub(super) fn check(&self) {
+        let (drawn, reserve, _) = self.budget.state();
+        assert!(self.flights.len() >= (drawn + reserve) as usize, "a worker is held by a request in flight");
+        assert!(self.by_id.len() == self.vms.len(), "every place has one identity");
+    }
+
+    /// All of it, of every VM and task: for tests and simulations.
+    pub fn check_all(&self) {
+        self.check();
+        for (id, vm) in &self.by_id {
+            assert_eq!(self.slot(*vm).id, *id, "a place is found by its identity");
+        }
+        for (_, slot) in self.vms.iter() {
+            let running = matches!(slot.job, Job::Run(_));
+            assert!(running || slot.changes.is_empty(), "records are changed by a plan");
+            assert!(slot.rows.vm.is_some() || slot.rows.extra.is_none() || slot.aside.is_some() || running);
+            if let Some(active) = slot.active() {
+                assert!(slot.ended.is_none() || active.task.is_none(), "one operation at a time");
+            }
+            for queued in &slot.queue {
+                // A client may have destroyed it; what is there is pending.
+                let task = self.tasks.get(queued.task);
+                assert!(task.is_none_or(|task| matches!(task.state, super::tasks::State::Pending(_))));
+            }
+        }
+        let parked: usize = self.vms.iter().map(|(_, slot)| slot.parked.len()).sum();
+        assert_eq!(self.budget.state().2, parked, "whoever waits for a worker has one request parked");
+    }
+
+    /// Whether nothing is in flight, queued or wanted: only time, a client or the host can change anything.
+    pub fn is_at_rest(&self) -> bool {
+        self.flights.is_empty()
+            && self.vms.iter().all(|(_, slot)| slot.is_settled() && slot.queue.is_empty() || slot.rows.vm.is_none())
+    }
+}

@@ -1,0 +1,237 @@
+//! A VM's records in memory, and their keys and texts in the journal.
+
+use crate::backend::{Change, ExtraChange};
+use crate::host::{Entry, Uuid};
+use crate::interface::extra::{QemuFrontend, Stored};
+use crate::interface::{DeviceId, Value, Vbd, Vif, Vm, VmExtra, decode::Decode};
+use crate::recovery::Intent;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Records of one VM. Devices are ordered by name, as a directory lists them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Rows {
+    pub(crate) vm: Option<Arc<Vm>>,
+    pub(crate) vbds: Arc<[Arc<Vbd>]>,
+    pub(crate) vifs: Arc<[Arc<Vif>]>,
+    pub(crate) extra: Option<Arc<VmExtra>>,
+    pub(crate) intent: Option<Intent>,
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Row {
+    Vm(Arc<Vm>),
+    Vbd(Arc<Vbd>),
+    NoVbd(String),
+    Vif(Arc<Vif>),
+    NoVif(String),
+    Extra(Option<Arc<VmExtra>>),
+    Intent(Option<Intent>),
+    /// All records of the VM are gone.
+    None,
+}
+
+/// A record's key: which VM, and what of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Vm(Uuid),
+    Vbd(Uuid, String),
+    Vif(Uuid, String),
+    Extra(Uuid),
+    Intent(Uuid),
+}
+
+impl Key {
+    /// Read a key; `None` if it is none of ours.
+    pub(crate) fn parse(text: &str) -> Option<Key> {
+        let mut parts = text.split('/');
+        let (table, id, rest) = (parts.next()?, parts.next()?.parse().ok()?, parts.next());
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(match (table, rest) {
+            ("extra", None) => Key::Extra(id),
+            ("intent", None) => Key::Intent(id),
+            ("VM", Some("config")) => Key::Vm(id),
+            ("VM", Some(device)) => match device.split_once('.')? {
+                ("vbd", name) => Key::Vbd(id, name.to_owned()),
+                ("vif", name) => Key::Vif(id, name.to_owned()),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// The VM it is of.
+    pub(crate) fn vm(&self) -> Uuid {
+        match self {
+            Key::Vm(id) | Key::Vbd(id, _) | Key::Vif(id, _) | Key::Extra(id) | Key::Intent(id) => *id,
+        }
+    }
+}
+
+fn text<T: Serialize>(value: &T) -> Option<String> {
+    Some(serde_json::to_string(value).expect("records are plain data"))
+}
+
+/// Read a record's text. What is wrong with it is for the log and the diagnostics.
+fn read<T: Decode>(text: &str) -> Result<T, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    T::decode(&value).map_err(|malformed| malformed.to_string())
+}
+
+impl Rows {
+    /// Take in one record read from the journal or the directory.
+    pub(crate) fn load(&mut self, key: &Key, value: &str) -> Result<(), String> {
+        let row = match key {
+            Key::Vm(id) => {
+                let vm: Vm = read(value)?;
+                if vm.id.parse() != Ok(*id) {
+                    return Err(format!("record names vm {:?}", vm.id));
+                }
+                Row::Vm(Arc::new(vm))
+            }
+            Key::Vbd(id, name) => {
+                let vbd: Vbd = read(value)?;
+                check_device(&vbd.id, *id, name)?;
+                Row::Vbd(Arc::new(vbd))
+            }
+            Key::Vif(id, name) => {
+                let vif: Vif = read(value)?;
+                check_device(&vif.id, *id, name)?;
+                Row::Vif(Arc::new(vif))
+            }
+            Key::Extra(_) => Row::Extra(Some(Arc::new(read::<Stored>(value)?.persistent))),
+            Key::Intent(_) => Row::Intent(Some(serde_json::from_str(value).map_err(|error| error.to_string())?)),
+        };
+        self.apply(row);
+        Ok(())
+    }
+
+    /// The journal's entries that one row needs.
+    pub(crate) fn entries(&self, vm: &str, row: &Row) -> Vec<Entry> {
+        let one = |key: String, value| vec![Entry { key, value }];
+        match row {
+            Row::Vm(config) => {
+                assert_eq!(config.id.parse().ok(), vm.parse::<Uuid>().ok(), "a row is stored under its own id");
+                one(format!("VM/{vm}/config"), text(&**config))
+            }
+            Row::Vbd(vbd) => {
+                assert_eq!(vbd.id.vm, vm, "a device is stored under its own vm");
+                one(format!("VM/{vm}/vbd.{}", vbd.id.device), text(&**vbd))
+            }
+            Row::NoVbd(name) => one(format!("VM/{vm}/vbd.{name}"), None),
+            Row::Vif(vif) => {
+                assert_eq!(vif.id.vm, vm, "a device is stored under its own vm");
+                one(format!("VM/{vm}/vif.{}", vif.id.device), text(&**vif))
+            }
+            Row::NoVif(name) => one(format!("VM/{vm}/vif.{name}"), None),
+            Row::Extra(extra) => {
+                let stored = extra.as_ref().map(|extra| Stored { persistent: (**extra).clone() });
+                one(format!("extra/{vm}"), stored.and_then(|stored| text(&stored)))
+            }
+            Row::Intent(intent) => one(format!("intent/{vm}"), intent.as_ref().and_then(text)),
+            Row::None => self.all_keys(vm).into_iter().map(|key| Entry { key, value: None }).collect(),
+        }
+    }
+
+    fn all_keys(&self, vm: &str) -> Vec<String> {
+        let vbds = self.vbds.iter().map(|vbd| format!("VM/{vm}/vbd.{}", vbd.id.device));
+        let vifs = self.vifs.iter().map(|vif| format!("VM/{vm}/vif.{}", vif.id.device));
+        let fixed = [format!("extra/{vm}"), format!("intent/{vm}"), format!("VM/{vm}/config")];
+        vbds.chain(vifs).chain(fixed).collect()
+    }
+
+    /// Change a row in memory, once it is durable.
+    pub(crate) fn apply(&mut self, row: Row) {
+        match row {
+            Row::Vm(vm) => self.vm = Some(vm),
+            Row::Vbd(vbd) => self.vbds = with(&self.vbds, vbd, |vbd| &vbd.id.device),
+            Row::NoVbd(name) => self.vbds = self.vbds.iter().filter(|vbd| vbd.id.device != name).cloned().collect(),
+            Row::Vif(vif) => self.vifs = with(&self.vifs, vif, |vif| &vif.id.device),
+            Row::NoVif(name) => self.vifs = self.vifs.iter().filter(|vif| vif.id.device != name).cloned().collect(),
+            Row::Extra(extra) => self.extra = extra,
+            Row::Intent(intent) => self.intent = intent,
+            Row::None => *self = Rows::default(),
+        }
+    }
+
+    /// What a micro-op's small change makes of its record; `None` if there is no record to change.
+    pub(crate) fn change(&self, change: &Change) -> Option<Row> {
+        let change = match change {
+            Change::Vif(vif) => return Some(Row::Vif(vif.clone())),
+            Change::Extra(ExtraChange::Create(extra)) => return Some(Row::Extra(Some(extra.clone()))),
+            Change::Extra(ExtraChange::Drop) => return Some(Row::Extra(None)),
+            Change::Extra(change) => change,
+        };
+        let mut extra = (**self.extra.as_ref()?).clone();
+        self.change_extra(&mut extra, change);
+        Some(Row::Extra(Some(Arc::new(extra))))
+    }
+
+    fn change_extra(&self, extra: &mut VmExtra, change: &ExtraChange) {
+        let vm = self.vm.as_ref().map_or_else(String::new, |vm| vm.id.clone());
+        match change {
+            ExtraChange::Create(_) | ExtraChange::Drop => unreachable!("these replace the record"),
+            ExtraChange::Built(build_info, ty) => {
+                extra.build_info = Some((**build_info).clone());
+                extra.ty = Some((**ty).clone());
+            }
+            ExtraChange::SuspendMemory(bytes) => extra.suspend_memory_bytes = *bytes,
+            ExtraChange::QemuDisk(device, index, path) => {
+                extra.qemu_vbds.retain(|(id, ..)| id.device != *device);
+                let frontend = path.clone().map_or(QemuFrontend::Empty, QemuFrontend::Name);
+                extra.qemu_vbds.push((DeviceId::new(vm, device.clone()), *index, frontend));
+            }
+            ExtraChange::NoQemuDisk(device) => extra.qemu_vbds.retain(|(id, ..)| id.device != *device),
+            ExtraChange::Attached(device, record) => {
+                // The storage service's answer is outside: one that does not parse is simply not kept.
+                if let Ok(attached) = read(record) {
+                    extra.attached_vdis.set(device, attached);
+                }
+            }
+            ExtraChange::NotAttached(device) => extra.attached_vdis.0.retain(|(name, _)| name != device),
+            ExtraChange::XenPlatform(id, revision) => extra.xen_platform = Some((*id, *revision)),
+            ExtraChange::TimeOffset(offset) => extra.platformdata.set("timeoffset", offset.clone()),
+            ExtraChange::PvDrivers(detected) => extra.pv_drivers_detected = *detected,
+        }
+    }
+}
+
+fn with<T>(devices: &[Arc<T>], device: Arc<T>, name: impl Fn(&T) -> &String) -> Arc<[Arc<T>]> {
+    let mut all: Vec<_> = devices.iter().filter(|other| name(other) != name(&device)).cloned().collect();
+    let place = all.partition_point(|other| name(other) < name(&device));
+    all.insert(place, device);
+    all.into()
+}
+
+fn check_device(device: &DeviceId, vm: Uuid, name: &str) -> Result<(), String> {
+    if device.vm.parse() != Ok(vm) || device.device != name {
+        return Err(format!("record names device {device}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_upstreams_paths() {
+        let id: Uuid = "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap();
+        for (text, key) in [
+            ("VM/04efbb51-2bce-495f-9d86-75fc70ba01e0/config", Some(Key::Vm(id))),
+            ("VM/04efbb51-2bce-495f-9d86-75fc70ba01e0/vbd.xvda", Some(Key::Vbd(id, "xvda".to_owned()))),
+            ("VM/04efbb51-2bce-495f-9d86-75fc70ba01e0/vif.0", Some(Key::Vif(id, "0".to_owned()))),
+            ("extra/04efbb51-2bce-495f-9d86-75fc70ba01e0", Some(Key::Extra(id))),
+            ("intent/04efbb51-2bce-495f-9d86-75fc70ba01e0", Some(Key::Intent(id))),
+            ("VM/nonsense/config", None),
+            ("interface/vif1.0", None),
+            ("VM/04efbb51-2bce-495f-9d86-75fc70ba01e0/vbd", None),
+            ("extra/04efbb51-2bce-495f-9d86-75fc70ba01e0/x", None),
+        ] {
+            assert_eq!(Key::parse(text), key, "{text}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! One VM: its rows, its queue, what it is doing, what was last seen of it.
+
+use super::rows::Rows;
+use super::run::{NodeId, Run};
+use super::timers::AlarmKey;
+use super::{CallId, EffectId, TaskId};
+use crate::backend::{Change, Failure, Observation, Procedure};
+use crate::host::{DomId, Now, Request, Uuid};
+use crate::interface::Value;
+use crate::operation::{Operation, Subject};
+use crate::recovery::Verdict;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// A VM's place in the machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: Uuid,
+    /// The id's text, which stands in every key, path and error.
+    pub(crate) text: String,
+    pub(crate) rows: Rows,
+    /// Why its records cannot be used, if they cannot.
+    pub(crate) aside: Option<String>,
+    pub(crate) queue: VecDeque<Queued>,
+    pub(crate) job: Job,
+    /// The level bit: something may have changed since the last look started.
+    pub(crate) look_wanted: bool,
+    /// Monotonic time before which a notice alone starts no look.
+    pub(crate) look_after: u64,
+    /// Monotonic time before which no look at all starts: the last one failed.
+    pub(crate) look_pause: u64,
+    /// Rings when it may be looked at again.
+    pub(crate) look_alarm: Option<AlarmKey>,
+    pub(crate) seen: Option<Arc<Observation>>,
+    /// When the look that `seen` comes from was started, in looks.
+    pub(crate) seen_at: u64,
+    /// What recovery said of `seen`; none while the VM is in doubt.
+    pub(crate) verdict: Option<Verdict>,
+    /// A read-only look beside a running operation, for those who ask meanwhile.
+    pub(crate) glance: Option<Glance>,
+    /// Who asked after it had started.
+    pub(crate) askers: Vec<Asker>,
+    /// Repairs since it was last sensible.
+    pub(crate) repairs: u32,
+    /// Effects answered `Unknown` that have not ended.
+    pub(crate) stragglers: BTreeSet<EffectId>,
+    /// An operation that has ended, and whose task waits until the VM is settled.
+    pub(crate) ended: Option<Ended>,
+    /// The domain that this daemon made last, and when.
+    pub(crate) made: Option<(DomId, Now)>,
+    /// A client builds its domain step by step: what is not complete may stay.
+    pub(crate) constructing: bool,
+    /// The domain whose paths are watched.
+    pub(crate) watched: Option<DomId>,
+    /// Requests that wait for the budget: whose, what, and whether cancellation may not answer them.
+    pub(crate) parked: Vec<(Seat, Request, bool)>,
+    /// Record changes, one at a time; the first is on its way.
+    pub(crate) changes: VecDeque<(NodeId, Change)>,
+}
+
+/// Which procedure of a VM asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// A micro-op of the running plan.
+    Leaf(NodeId),
+    /// The look that settles.
+    Look,
+    /// The look for those who ask.
+    Glance,
+}
+
+/// What a VM is doing.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    /// Nothing.
+    Rest,
+    /// Looking, to settle what is in doubt.
+    Look { procedure: Option<Box<Procedure>>, started: u64 },
+    /// The intent is on its way to the journal; then the plan begins.
+    Begin(Box<Active>),
+    /// A plan.
+    Run(Box<Active>),
+    /// Rows that an operation changes are on their way to the journal.
+    Rows(Box<Active>),
+    /// The intent is being cleared.
+    Settle,
+}
+
+/// An operation in progress.
+#[derive(Clone, Debug)]
+pub(crate) struct Active {
+    pub(crate) op: Operation,
+    /// None: a repair, which nobody can cancel but a hard power-off.
+    pub(crate) task: Option<TaskId>,
+    pub(crate) run: Run,
+    pub(crate) subject: Subject,
+    pub(crate) domid: Option<DomId>,
+    pub(crate) result: Option<Value>,
+    pub(crate) cancelling: bool,
+    /// By a hard power-off, which no point of no return stops.
+    pub(crate) forced: bool,
+    pub(crate) flights: Vec<(NodeId, EffectId, bool)>,
+    /// Rings when its task has had its time.
+    pub(crate) expiry: Option<AlarmKey>,
+    /// Subtask numbers of live micro-ops and when they began.
+    pub(crate) subtasks: Vec<(NodeId, usize, u64)>,
+}
+
+/// An operation that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Queued {
+    pub(crate) op: Operation,
+    pub(crate) task: TaskId,
+}
+
+/// An operation that has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) task: Option<TaskId>,
+    pub(crate) result: Result<Option<Value>, Failure>,
+}
+
+/// A read-only look.
+#[derive(Clone, Debug)]
+pub(crate) struct Glance {
+    pub(crate) procedure: Option<Box<Procedure>>,
+    pub(crate) started: u64,
+    pub(crate) askers: Vec<Asker>,
+}
+
+/// Who waits for a look, and for what of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Asker {
+    Vm(CallId),
+    Vbd(CallId, String),
+    Vbds(CallId),
+    Vif(CallId, String),
+    Vifs(CallId),
+    /// One part of a list.
+    List(u64),
+}
+
+impl Slot {
+    pub(crate) fn new(id: Uuid) -> Slot {
+        Slot {
+            id,
+            text: id.text(),
+            rows: Rows::default(),
+            aside: None,
+            queue: VecDeque::new(),
+            job: Job::Rest,
+            look_wanted: true,
+            look_after: 0,
+            look_pause: 0,
+            look_alarm: None,
+            seen: None,
+            seen_at: 0,
+            verdict: None,
+            glance: None,
+            askers: Vec::new(),
+            repairs: 0,
+            stragglers: BTreeSet::new(),
+            ended: None,
+            made: None,
+            constructing: false,
+            watched: None,
+            parked: Vec::new(),
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// Nothing in flight, no bit set: what was last seen is still so.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.job, Job::Rest) && !self.look_wanted && self.seen.is_some() && self.ended.is_none()
+    }
+
+    /// The running operation.
+    pub(crate) fn active(&self) -> Option<&Active> {
+        match &self.job {
+            Job::Begin(active) | Job::Run(active) | Job::Rows(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    /// The running operation, to change.
+    pub(crate) fn active_mut(&mut self) -> Option<&mut Active> {
+        match &mut self.job {
+            Job::Begin(active) | Job::Run(active) | Job::Rows(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    /// The rows as a plan takes them.
+    pub(crate) fn subject(&self) -> Option<Subject> {
+        let vm = self.rows.vm.clone()?;
+        Some(Subject { vm, vbds: self.rows.vbds.clone(), vifs: self.rows.vifs.clone() })
+    }
+
+    /// A reboot shows as running throughout.
+    pub(crate) fn is_rebooting(&self) -> bool {
+        use crate::recovery::Repair;
+        let running = self.active().map(|active| &active.op);
+        matches!(running, Some(Operation::Reboot { .. } | Operation::Repair(Repair::Restart { .. })))
+    }
+
+    /// A hard power-off waits first in line.
+    pub(crate) fn hard_poweroff_next(&self) -> bool {
+        self.queue.front().is_some_and(|queued| queued.op.is_hard_poweroff())
+    }
+}
+
+impl Operation {
+    /// The one that is never stuck behind what it must end.
+    pub(crate) fn is_hard_poweroff(&self) -> bool {
+        matches!(self, Operation::Poweroff { timeout: None })
+    }
+
+    /// One step of building a domain, on its own.
+    pub(crate) fn constructs(&self) -> bool {
+        use crate::backend::MicroOp;
+        let step = |op: &MicroOp| {
+            matches!(op, MicroOp::VmCreate | MicroOp::VmBuild { .. } | MicroOp::VmCreateDeviceModel { .. })
+        };
+        matches!(self, Operation::Atomic(op) if step(op))
+    }
+}

@@ -1,0 +1,173 @@
+//! The stream of changes that clients follow: numbers, coalescing, barriers.
+
+use crate::interface::dynamic::{Barrier, Id};
+use std::collections::{BTreeMap, VecDeque};
+
+/// The largest number given, what changed last under which number, and barriers.
+#[derive(Clone, Debug)]
+pub(crate) struct Updates {
+    next: i64,
+    by_number: BTreeMap<i64, Id>,
+    by_id: BTreeMap<Id, i64>,
+    barriers: VecDeque<Stored>,
+    most_barriers: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    token: i64,
+    number: i64,
+    snapshot: Vec<(i64, Id)>,
+}
+
+/// What `UPDATES.get` answers.
+pub(crate) type Batch = (Vec<Barrier>, Vec<Id>, i64);
+
+impl Updates {
+    /// An empty stream that keeps at most so many barriers.
+    pub(crate) fn new(most_barriers: usize) -> Updates {
+        Updates {
+            next: 1,
+            by_number: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            barriers: VecDeque::new(),
+            most_barriers,
+        }
+    }
+
+    fn number(&mut self) -> i64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Something changed.
+    pub(crate) fn add(&mut self, id: Id) {
+        let number = self.number();
+        if let Some(earlier) = self.by_id.insert(id.clone(), number) {
+            self.by_number.remove(&earlier);
+        }
+        self.by_number.insert(number, id);
+    }
+
+    /// Something is gone: nobody is told but by asking for it.
+    pub(crate) fn remove(&mut self, id: &Id) {
+        self.number();
+        if let Some(number) = self.by_id.remove(id) {
+            self.by_number.remove(&number);
+        }
+    }
+
+    /// The largest number given.
+    pub(crate) fn last(&self) -> i64 {
+        self.next - 1
+    }
+
+    /// Keep what has changed of a VM until now, under a client's token.
+    pub(crate) fn inject_barrier(&mut self, token: i64, vm: &str) {
+        let snapshot = self
+            .by_number
+            .iter()
+            .filter(|(_, id)| id.vm() == Some(vm))
+            .map(|(number, id)| (*number, id.clone()))
+            .collect();
+        let number = self.number();
+        if self.barriers.len() >= self.most_barriers {
+            self.barriers.pop_front();
+        }
+        self.barriers.push_back(Stored { token, number, snapshot });
+    }
+
+    /// Forget a token's barriers.
+    pub(crate) fn remove_barrier(&mut self, token: i64) {
+        self.number();
+        self.barriers.retain(|barrier| barrier.token != token);
+    }
+
+    /// All that is newer than `from`, or `None` if nothing is. A number that this daemon never gave counts as none
+    /// (H14): a client that outlived a restart is told of everything.
+    pub(crate) fn get(&self, from: i64) -> Option<Batch> {
+        let from = if from > self.last() { 0 } else { from };
+        let changed: Vec<_> = self.by_number.range(from + 1..).map(|(_, id)| id.clone()).collect();
+        let barriers: Vec<_> = self
+            .barriers
+            .iter()
+            .filter(|barrier| barrier.number > from)
+            .map(|barrier| {
+                let newer = barrier.snapshot.iter().filter(|(number, _)| *number > from);
+                Barrier { token: barrier.token, ids: newer.map(|(_, id)| id.clone()).collect() }
+            })
+            .collect();
+        if changed.is_empty() && barriers.is_empty() {
+            return None;
+        }
+        let newest = self.by_number.last_key_value().map_or(from, |(number, _)| *number);
+        let next = newest.max(self.barriers.back().map_or(from, |barrier| barrier.number)).max(from);
+        Some((barriers, changed, next))
+    }
+
+    /// What changed last under which number, for the diagnostics.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (&i64, &Id)> {
+        self.by_number.iter()
+    }
+
+    /// Token, number and snapshot of each barrier, for the diagnostics.
+    pub(crate) fn barriers(&self) -> impl Iterator<Item = (i64, i64, &[(i64, Id)])> {
+        self.barriers.iter().map(|b| (b.token, b.number, b.snapshot.as_slice()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vm(name: &str) -> Id {
+        Id::Vm(name.to_owned())
+    }
+
+    #[test]
+    fn changes_coalesce_and_come_in_order() {
+        let mut updates = Updates::new(8);
+        assert_eq!((updates.last(), updates.get(0)), (0, None));
+        updates.add(vm("a"));
+        updates.add(vm("b"));
+        updates.add(vm("a"));
+        let (_, changed, next) = updates.get(0).unwrap();
+        assert_eq!((changed, next), (vec![vm("b"), vm("a")], 3));
+        assert_eq!(updates.get(3), None);
+        updates.remove(&vm("b"));
+        assert_eq!(updates.get(0).unwrap().1, vec![vm("a")]);
+    }
+
+    #[test]
+    fn a_barrier_shows_what_its_vm_had_changed_before_it() {
+        let mut updates = Updates::new(8);
+        updates.add(vm("a"));
+        updates.add(Id::Task("0".to_owned()));
+        updates.inject_barrier(7, "a");
+        updates.add(vm("a"));
+        let (barriers, changed, next) = updates.get(0).unwrap();
+        assert_eq!(barriers, vec![Barrier { token: 7, ids: vec![vm("a")] }]);
+        assert_eq!((changed.len(), next), (2, 4));
+        assert_eq!(updates.get(3).unwrap().0, vec![], "an older barrier is not given again");
+        updates.remove_barrier(7);
+        assert!(updates.get(0).unwrap().0.is_empty());
+    }
+
+    // Change `if from > self.last() { 0 }` to `if from > self.last() { from }` and the client waits for ever.
+    #[test]
+    fn h14_a_number_of_another_daemon_is_as_none() {
+        let mut updates = Updates::new(8);
+        updates.add(vm("a"));
+        assert_eq!(updates.get(1_000).unwrap().1, vec![vm("a")]);
+    }
+
+    #[test]
+    fn barriers_are_bounded() {
+        let mut updates = Updates::new(2);
+        for token in 0..10 {
+            updates.inject_barrier(token, "a");
+        }
+        let tokens: Vec<_> = updates.get(0).unwrap().0.into_iter().map(|barrier| barrier.token).collect();
+        assert_eq!(tokens, vec![8, 9]);
+    }
+}

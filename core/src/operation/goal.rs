@@ -1,0 +1,134 @@
+//! What an operation wants, and what it requires of the VM before it begins.
+
+use super::Operation;
+use crate::backend::MicroOp;
+use crate::host::{DomId, Now};
+use crate::interface::PowerState;
+use crate::recovery::{Goal, Intent, Repair};
+
+impl Operation {
+    /// What its intent record says. `None`: it writes none, and one that is there stays, for it is not yet settled.
+    pub fn goal(&self) -> Option<Goal> {
+        match self {
+            Operation::Start { .. } => Some(Goal::Start),
+            Operation::Poweroff { .. } => Some(Goal::Poweroff),
+            Operation::Reboot { .. } | Operation::Repair(Repair::Restart { .. }) => Some(Goal::Reboot),
+            Operation::Suspend { disk } => Some(Goal::Suspend(disk.clone())),
+            Operation::Resume { disk } => Some(Goal::Resume(disk.clone())),
+            Operation::VbdHotplug(device) => Some(Goal::VbdPlug(device.clone())),
+            Operation::VbdHotunplug(device, _) => Some(Goal::VbdUnplug(device.clone())),
+            Operation::VifHotplug(device) => Some(Goal::VifPlug(device.clone())),
+            Operation::VifHotunplug(device, _) => Some(Goal::VifUnplug(device.clone())),
+            Operation::Atomic(op) => of_atomic(op),
+            Operation::Remove => Some(Goal::Remove),
+            Operation::Rename(to) => Some(Goal::Rename(*to)),
+            Operation::RemoveVbd(_) | Operation::RemoveVif(_) => None,
+            Operation::ImportMetadata(_) | Operation::CheckState | Operation::Repair(_) => None,
+        }
+    }
+
+    /// The intent to write before its first effect. `domid` is the VM's domain as last seen.
+    pub fn intent(&self, domid: Option<DomId>, now: Now) -> Option<Intent> {
+        let goal = self.goal()?;
+        // A restart was decided on; what it restarts from may be gone already.
+        let committed = matches!(goal, Goal::Remove | Goal::Rename(_)) || matches!(self, Operation::Repair(_));
+        Some(Intent { goal, committed, abandoned: false, domid, boot: now.boot })
+    }
+
+    /// Whether a domain of its making may hold the VM's disks: it waits until nothing else can.
+    pub fn makes_domain(&self) -> bool {
+        matches!(
+            self,
+            Operation::Start { .. }
+                | Operation::Reboot { .. }
+                | Operation::Resume { .. }
+                | Operation::Repair(Repair::Restart { .. })
+        ) || matches!(self, Operation::Atomic(op) if **op == MicroOp::VmCreate)
+    }
+
+    /// Power states that it may begin in, and the one that `Bad_power_state` names; `None`: any.
+    pub fn expects(&self) -> Option<(&'static [PowerState], PowerState)> {
+        use PowerState::{Halted, Paused, Running, Suspended};
+        match self {
+            Operation::Start { .. } => Some((&[Halted], Halted)),
+            Operation::Reboot { .. } => Some((&[Running, Paused], Running)),
+            // Images of old carry no memory size: their VM reads as halted.
+            Operation::Resume { .. } => Some((&[Suspended, Halted], Suspended)),
+            Operation::Remove => Some((&[Halted, Suspended], Halted)),
+            Operation::Atomic(op) => match **op {
+                MicroOp::VbdInsert(..) | MicroOp::VbdEject(_) => Some((&[Running, Paused], Running)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+fn of_atomic(op: &MicroOp) -> Option<Goal> {
+    match op {
+        MicroOp::VmCreate | MicroOp::VmBuild { .. } | MicroOp::VmCreateDeviceModel { .. } => Some(Goal::Start),
+        MicroOp::VmDestroy { .. } | MicroOp::VmDestroyDomains(_) | MicroOp::VmClean { .. } => Some(Goal::Poweroff),
+        MicroOp::VmSave(disk) => Some(Goal::Suspend(disk.clone())),
+        MicroOp::VmRestore(disk) => Some(Goal::Resume(disk.clone())),
+        MicroOp::VmRemove => Some(Goal::Remove),
+        MicroOp::VmRename(to) => Some(Goal::Rename(*to)),
+        MicroOp::VbdPlug(device) => Some(Goal::VbdPlug(device.clone())),
+        MicroOp::VbdUnplug { device, .. } => Some(Goal::VbdUnplug(device.clone())),
+        MicroOp::VifPlug(device) => Some(Goal::VifPlug(device.clone())),
+        MicroOp::VifUnplug { device, .. } => Some(Goal::VifUnplug(device.clone())),
+        MicroOp::Look | MicroOp::VmHookScript(..) | MicroOp::VmDelay(_) => None,
+        _ => Some(Goal::Tune),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interface::Disk;
+
+    #[test]
+    fn what_cannot_be_undone_is_committed_at_once() {
+        let committed = |op: Operation| op.intent(Some(3), Now::default()).is_some_and(|intent| intent.committed);
+        assert!(committed(Operation::Remove));
+        assert!(committed(Operation::Atomic(Box::new(MicroOp::VmRename(
+            "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap()
+        )))));
+        assert!(committed(Operation::Repair(Repair::Restart { delay: 0 })));
+        for op in [
+            Operation::Start { force: false },
+            Operation::Poweroff { timeout: None },
+            Operation::Reboot { timeout: None },
+            Operation::Suspend { disk: Disk::Local("/image".into()) },
+            Operation::Resume { disk: Disk::Local("/image".into()) },
+        ] {
+            assert!(op.goal().is_some() && !committed(op));
+        }
+    }
+
+    #[test]
+    fn repairs_leave_the_intent_that_asks_for_them() {
+        for repair in [Repair::Shutdown, Repair::FinishPoweroff, Repair::FinishSuspend, Repair::FastResume] {
+            assert_eq!(Operation::Repair(repair).goal(), None);
+        }
+        assert_eq!(Operation::CheckState.goal(), None);
+    }
+
+    #[test]
+    fn power_states_are_upstreams() {
+        use PowerState::{Halted, Paused, Running, Suspended};
+        let disk = Disk::Local("/image".into());
+        let table = [
+            (Operation::Start { force: false }, vec![Halted], Halted),
+            (Operation::Reboot { timeout: None }, vec![Running, Paused], Running),
+            (Operation::Resume { disk: disk.clone() }, vec![Suspended, Halted], Suspended),
+            (Operation::Remove, vec![Halted, Suspended], Halted),
+            (Operation::Atomic(Box::new(MicroOp::VbdEject("hdd".into()))), vec![Running, Paused], Running),
+        ];
+        for (op, accepts, shown) in table {
+            assert_eq!(op.expects(), Some((accepts.as_slice(), shown)), "{op:?}");
+        }
+        for op in [Operation::Poweroff { timeout: None }, Operation::Suspend { disk }, Operation::CheckState] {
+            assert_eq!(op.expects(), None, "{op:?}");
+        }
+    }
+}

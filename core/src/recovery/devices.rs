@@ -1,0 +1,84 @@
+//! Devices of a running VM: those that have gone, those that never came, those with another priority than wanted.
+
+use super::{Goal, Record, Repair, Verdict};
+use crate::backend::{DeviceSeen, DomainSeen, Observation, ionice_words};
+use crate::host::Role;
+use crate::interface::Vbd;
+use crate::interface::vm::BuilderInfo;
+use std::sync::Arc;
+
+/// Xenbus has closed: nothing passes between the ends any more.
+const CLOSED: u32 = 6;
+
+/// What is to be done about the devices of a complete domain.
+pub(super) fn tend(domain: &DomainSeen, record: &Record, seen: &Observation) -> Option<Verdict> {
+    let lost = |disk, name: &String| match domain.device(disk, name) {
+        Some(device) => has_gone(device),
+        // The storage holds what no device uses: a plug or an unplug that stopped half way.
+        None => disk && holds(seen, domain, name),
+    };
+    let vbds: Vec<_> = vbd_names(record).filter(|name| lost(true, name)).cloned().collect();
+    let vifs: Vec<_> = vif_names(record).filter(|name| lost(false, name)).cloned().collect();
+    if !(vbds.is_empty() && vifs.is_empty()) {
+        return Some(Verdict::Repair(Repair::Unplug { vbds, vifs }, "a device is there that is not in use any more"));
+    }
+    let plugged = |disk, name: &str| domain.device(disk, name).is_some();
+    unflag(record, seen, plugged).or_else(|| prioritise(domain, record))
+}
+
+/// The flag of a device that an unfinished operation was about and that is not plugged.
+pub(super) fn unflag(record: &Record, seen: &Observation, plugged: impl Fn(bool, &str) -> bool) -> Option<Verdict> {
+    let (disk, name) = match record.goal()? {
+        Goal::VbdPlug(name) | Goal::VbdUnplug(name) => (true, name),
+        Goal::VifPlug(name) | Goal::VifUnplug(name) => (false, name),
+        _ => return None,
+    };
+    let flags = if disk { &seen.active_vbds } else { &seen.active_vifs };
+    if plugged(disk, name) || !flags.contains(name) {
+        return None;
+    }
+    let (vbds, vifs) = if disk { (vec![name.clone()], vec![]) } else { (vec![], vec![name.clone()]) };
+    Some(Verdict::Repair(Repair::Deactivate { vbds, vifs }, "a device is flagged active that was not plugged"))
+}
+
+/// A suspended guest has all that it needs to run on: none of its devices was taken away, and QEMU is there.
+pub(super) fn whole(domain: &DomainSeen, record: &Record, seen: &Observation) -> bool {
+    let torn = |disk, name: &String| match domain.device(disk, name) {
+        Some(device) => has_gone(device),
+        None => disk && holds(seen, domain, name),
+    };
+    let booted = record.extra.and_then(|extra| extra.ty.as_ref()).unwrap_or(&record.vm.ty);
+    let needs_model =
+        matches!(booted, BuilderInfo::Hvm(_)) || domain.devices.iter().any(|device| device.kind == "qdisk");
+    !vbd_names(record).any(|name| torn(true, name))
+        && !vif_names(record).any(|name| torn(false, name))
+        && (!needs_model || domain.roles.contains(&Role::DeviceModel))
+}
+
+/// Its script has taken it away, or the guest has granted at last what it first refused.
+fn has_gone(device: &DeviceSeen) -> bool {
+    let given_up = device.frontend_closed || matches!(device.backend_state, None | Some(CLOSED));
+    !device.online || (device.unplug_asked && given_up)
+}
+
+fn holds(seen: &Observation, domain: &DomainSeen, name: &str) -> bool {
+    seen.datapaths.contains(&format!("vbd/{}/{name}", domain.info.domid))
+}
+
+fn prioritise(domain: &DomainSeen, record: &Record) -> Option<Verdict> {
+    let differs = |vbd: &&Arc<Vbd>| {
+        let now = domain.device(true, &vbd.id.device).and_then(|device| device.qos.as_deref());
+        vbd.qos.as_ref().zip(now).is_some_and(|(wanted, now)| now.trim() != ionice_words(wanted))
+    };
+    let vbds: Vec<_> = record.vbds.iter().filter(differs).map(|vbd| vbd.id.device.clone()).collect();
+    let tell = "a disk has another i/o priority than its row";
+    (!vbds.is_empty()).then_some(Verdict::Repair(Repair::SetQos(vbds), tell))
+}
+
+fn vbd_names<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a String> {
+    record.vbds.iter().map(|vbd| &vbd.id.device)
+}
+
+fn vif_names<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a String> {
+    record.vifs.iter().map(|vif| &vif.id.device)
+}
