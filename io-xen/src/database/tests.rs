@@ -1,4 +1,4 @@
-//! Tests of the module above.
+//! Tests of the database: what was answered is there after any end.
 
 use super::*;
 use crate::inbox::{Arrival, Inbox};

@@ -1,4 +1,4 @@
-//! Tests of the module above.
+//! Tests of the options.
 
 use super::*;
 

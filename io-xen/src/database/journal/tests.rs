@@ -1,4 +1,4 @@
-//! Tests of the module above.
+//! Tests of the journal: cut and damaged at every byte.
 
 use super::*;
 use crate::scratch::Scratch;
