@@ -133,7 +133,8 @@ fn check_replies(data: &[u8], served: &Served) {
 
 /// Takes the first reply from what was sent, and whether it is an interim one.
 fn first_reply<'a>(sent: &mut &'a [u8], binary: bool) -> (&'a [u8], bool) {
-    let number = |text: &[u8]| -> usize { str::from_utf8(text).ok().and_then(|text| text.parse().ok()).expect("a length") };
+    let number =
+        |text: &[u8]| -> usize { str::from_utf8(text).ok().and_then(|text| text.parse().ok()).expect("a length") };
     let (head, length, interim) = if binary {
         (16, number(&sent[..16]), false)
     } else {

@@ -97,9 +97,7 @@ fn check_typed(kind: Kind, value: &Value, encoding: Encoding) {
 fn said(value: Value, encoding: Encoding) -> Value {
     let text = |text: String| match encoding {
         Encoding::Json => text,
-        Encoding::Xml => {
-            text.replace(|c: char| c < ' ' && !"\t\n\r".contains(c) || "\u{fffe}\u{ffff}".contains(c), "")
-        }
+        Encoding::Xml => text.replace(|c: char| c < ' ' && !"\t\n\r".contains(c) || "\u{fffe}\u{ffff}".contains(c), ""),
     };
     match value {
         Value::Int(int) if encoding == Encoding::Xml => Value::String(int.to_string()),
