@@ -1,0 +1,108 @@
+//! Dom0's back ends: blkback, netback, and QEMU where it serves disks, with their oddities.
+
+use super::device::{DeviceKey, Kind};
+use super::path;
+use super::world::World;
+use xenops_core::host::Role;
+
+impl World {
+    /// The back end's driver looks at both directories and takes at most one turn.
+    pub(super) fn backend_steps(&mut self, key: DeviceKey) {
+        let Some(device) = self.devices.all.get_mut(&key) else { return };
+        device.backend_due = false;
+        let live = device.live;
+        if !self.store.exists(&path::backend(key, "")) {
+            self.device_goes(key);
+            self.devices.all.remove(&key);
+        } else if !live {
+            self.backend_probes(key);
+        } else if self.frontend_value(key, "state").is_none() {
+            self.backend_loses_frontend(key);
+        } else {
+            self.backend_follows(key);
+        }
+    }
+
+    /// A driver takes a new device: only when both directories are there and nobody has begun.
+    fn backend_probes(&mut self, key: DeviceKey) {
+        let fresh = self.backend_value(key, "state") == Some("1") && self.frontend_value(key, "state").is_some();
+        let served =
+            key.kind != Kind::Qdisk || self.processes.of(key.domid, Role::DeviceModel).any(|process| process.ready);
+        if !fresh || !served {
+            return;
+        }
+        if let Some(device) = self.devices.all.get_mut(&key) {
+            device.live = true;
+        }
+        match key.kind {
+            Kind::Vif => self.nics.appear(key.domid, key.devid),
+            Kind::Qdisk => self.put(&path::backend(key, "hotplug-status"), "connected"),
+            Kind::Vbd => {}
+        }
+        self.backend_says(key, "2");
+    }
+
+    /// The front end's directory has vanished. blkback says so only if it was closing, netback and QEMU always.
+    fn backend_loses_frontend(&mut self, key: DeviceKey) {
+        let closing = self.backend_value(key, "state") == Some("5");
+        self.device_goes(key);
+        if closing || key.kind != Kind::Vbd {
+            self.backend_says(key, "6");
+        }
+    }
+
+    fn backend_follows(&mut self, key: DeviceKey) {
+        let state = self.backend_value(key, "state").unwrap_or_default();
+        let front = self.frontend_value(key, "state").unwrap_or_default();
+        match (front, state) {
+            ("3" | "4", "2") if self.backend_ready(key, front) => {
+                if let Some(device) = self.devices.all.get_mut(&key) {
+                    device.connected = true;
+                }
+                if key.kind != Kind::Vif {
+                    self.put(&path::backend(key, "sectors"), "16384");
+                }
+                self.backend_says(key, "4");
+            }
+            ("5", "2" | "3" | "4") => self.backend_says(key, "5"),
+            ("6", _) => {
+                let gone = self.backend_value(key, "online") == Some("0");
+                let closed = state == "6";
+                if let Some(device) = self.devices.all.get_mut(&key) {
+                    device.connected = false;
+                }
+                if gone {
+                    self.device_goes(key);
+                }
+                if !closed {
+                    self.backend_says(key, "6");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn backend_ready(&self, key: DeviceKey, front: &str) -> bool {
+        match key.kind {
+            Kind::Vbd => self.store.exists(&path::backend(key, "physical-device")),
+            Kind::Qdisk => true,
+            Kind::Vif => front == "4",
+        }
+    }
+
+    fn backend_says(&mut self, key: DeviceKey, state: &str) {
+        self.note(6, u64::from(key.domid) << 32 | u64::from(key.devid), u64::from(state.as_bytes()[0]));
+        self.put(&path::backend(key, "state"), state);
+    }
+
+    /// The kernel has the device no more. What a script attached to it stays.
+    fn device_goes(&mut self, key: DeviceKey) {
+        if let Some(device) = self.devices.all.get_mut(&key) {
+            device.live = false;
+            device.connected = false;
+        }
+        if key.kind == Kind::Vif {
+            self.nics.vanish(key.domid, key.devid);
+        }
+    }
+}

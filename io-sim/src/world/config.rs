@@ -1,0 +1,46 @@
+//! What a simulated host is like, and how much goes wrong on it.
+
+use super::pace::Pace;
+use serde::{Deserialize, Serialize};
+
+/// All of it. Odds say "once in so many times"; 0 is never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// KiB for guests.
+    pub memory: u64,
+    /// Physical CPUs.
+    pub cpus: u32,
+    /// How long things take.
+    pub pace: Pace,
+    /// Requests of which the daemon does not get what it hoped for.
+    pub odd_requests: u32,
+    /// Steps of scripts, helpers and QEMU that go wrong.
+    pub odd_processes: u32,
+    /// Traits of guests that are not the well-behaved ones.
+    pub odd_guests: u32,
+    /// Hook scripts: directory and file names.
+    pub hooks: Vec<(String, Vec<String>)>,
+    /// Guests say something on their consoles.
+    pub consoles: bool,
+    /// Records outlive a start of the host; upstream keeps them where they do not.
+    pub records_outlive_boot: bool,
+    /// Nanoseconds since 1970 at the first boot.
+    pub wall: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            memory: 64 * 1024 * 1024,
+            cpus: 8,
+            pace: Pace::Instant,
+            odd_requests: 0,
+            odd_processes: 0,
+            odd_guests: 0,
+            hooks: Vec::new(),
+            consoles: false,
+            records_outlive_boot: true,
+            wall: 1_795_402_078 * xenops_core::host::time::SECOND,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Split devices: what kernel and QEMU know of each back end, whether its front end is there or not.
+
+use super::event::Event;
+use super::path::{self, Place};
+use super::world::World;
+use std::collections::BTreeMap;
+use xenops_core::host::DomId;
+
+/// What serves a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A disk by blkback.
+    Vbd,
+    /// A disk by QEMU.
+    Qdisk,
+    /// A network interface by netback.
+    Vif,
+}
+
+impl Kind {
+    /// The back end's directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Vbd => "vbd",
+            Kind::Qdisk => "qdisk",
+            Kind::Vif => "vif",
+        }
+    }
+
+    /// The front end's directory.
+    pub fn class(self) -> &'static str {
+        if self == Kind::Vif { "vif" } else { "vbd" }
+    }
+
+    /// By the back end's directory.
+    pub fn named(name: &str) -> Option<Kind> {
+        [Kind::Vbd, Kind::Qdisk, Kind::Vif].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One device of one domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceKey {
+    /// The domain that uses it.
+    pub domid: DomId,
+    /// What serves it.
+    pub kind: Kind,
+    /// Its number.
+    pub devid: u32,
+}
+
+/// What dom0's drivers hold of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// A driver has it: `/sys/bus/xen-backend/devices/...` exists, or QEMU serves it.
+    pub live: bool,
+    /// Its ring is mapped and requests flow.
+    pub connected: bool,
+    /// A turn of the back end's driver is on its way.
+    pub(super) backend_due: bool,
+    /// A turn of the front end's driver is on its way.
+    pub(super) frontend_due: bool,
+}
+
+/// All devices.
+#[derive(Clone, Debug, Default)]
+pub struct Devices {
+    pub(super) all: BTreeMap<DeviceKey, Device>,
+}
+
+impl Devices {
+    /// Every device that a driver has or whose directory was seen.
+    pub fn iter(&self) -> impl Iterator<Item = (&DeviceKey, &Device)> {
+        self.all.iter()
+    }
+
+    /// One of them.
+    pub fn get(&self, key: DeviceKey) -> Option<&Device> {
+        self.all.get(&key)
+    }
+
+    /// A domain's devices.
+    pub fn of(&self, domid: DomId) -> impl Iterator<Item = (&DeviceKey, &Device)> {
+        let first = DeviceKey { domid, kind: Kind::Vbd, devid: 0 };
+        let last = DeviceKey { domid, kind: Kind::Vif, devid: u32::MAX };
+        self.all.range(first..=last)
+    }
+}
+
+impl World {
+    /// Whoever watches this path, other than the toolstack, has something to do.
+    pub(super) fn react(&mut self, place: Place) {
+        match place {
+            Place::Backend(key) => {
+                self.devices.all.entry(key).or_default();
+                self.backend_turn(key);
+                self.frontend_turn(key);
+            }
+            Place::Frontend(domid, disk, devid) => {
+                let kinds: &[Kind] = if disk { &[Kind::Vbd, Kind::Qdisk] } else { &[Kind::Vif] };
+                for kind in kinds {
+                    self.backend_turn(DeviceKey { domid, kind: *kind, devid });
+                    self.frontend_turn(DeviceKey { domid, kind: *kind, devid });
+                }
+            }
+            Place::Backends(domid) | Place::Domain(domid) => self.all_turns(domid),
+            Place::Shutdown(domid) => self.guest_is_asked(domid),
+            Place::Script(domid) => self.guest_has_script(domid),
+            Place::Target(domid) => self.guest_has_target(domid),
+            Place::Vcpus(domid) => self.guest_has_vcpus(domid),
+            Place::Console(domid) => self.console_daemon_looks(domid),
+        }
+    }
+
+    /// All drivers of a domain's devices look again.
+    pub(super) fn all_turns(&mut self, domid: DomId) {
+        let keys: Vec<DeviceKey> = self.devices.of(domid).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.backend_turn(key);
+            self.frontend_turn(key);
+        }
+    }
+
+    fn backend_turn(&mut self, key: DeviceKey) {
+        if let Some(device) = self.devices.all.get_mut(&key)
+            && !std::mem::replace(&mut device.backend_due, true)
+        {
+            self.later(super::pace::Takes::Driver, Event::Backend(key));
+        }
+    }
+
+    pub(super) fn frontend_turn(&mut self, key: DeviceKey) {
+        if let Some(device) = self.devices.all.get_mut(&key)
+            && !std::mem::replace(&mut device.frontend_due, true)
+        {
+            self.later(super::pace::Takes::Driver, Event::Frontend(key));
+        }
+    }
+
+    /// A value in a device's back end directory.
+    pub(super) fn backend_value(&self, key: DeviceKey, leaf: &str) -> Option<&str> {
+        self.store.value(&path::backend(key, leaf))
+    }
+
+    /// A value in a device's front end directory.
+    pub(super) fn frontend_value(&self, key: DeviceKey, leaf: &str) -> Option<&str> {
+        self.store.value(&path::frontend(key, leaf))
+    }
+}

@@ -1,0 +1,62 @@
+//! A guest's front ends: blkfront and netfront, as xenbus has them shake hands.
+
+use super::device::{DeviceKey, Kind};
+use super::guest::Life;
+use super::path;
+use super::world::World;
+
+impl World {
+    /// The front end's driver looks at both states and takes at most one turn.
+    pub(super) fn frontend_steps(&mut self, key: DeviceKey) {
+        let Some(device) = self.devices.all.get_mut(&key) else { return };
+        device.frontend_due = false;
+        let runs = self.hypervisor.get(key.domid).is_some_and(|domain| {
+            domain.info.runnable()
+                && domain.guest.drivers
+                && !domain.guest.asleep
+                && matches!(domain.guest.life, Life::Booting | Life::Up)
+        });
+        // A guest that cannot run looks again when it can.
+        if !runs {
+            return;
+        }
+        let linked = self.frontend_value(key, "backend") == Some(&*path::backend(key, ""));
+        let state = |value: Option<&str>| value.and_then(|value| value.parse::<u32>().ok()).unwrap_or(0);
+        let (back, front) = (state(self.backend_value(key, "state")), state(self.frontend_value(key, "state")));
+        match (back, front) {
+            _ if !linked => {}
+            (2, 1) if key.kind == Kind::Vif => {
+                self.frontend_says(key, &[("tx-ring-ref", "522"), ("event-channel-tx", "10"), ("state", "4")]);
+            }
+            (2, 1) => self.frontend_says(key, &[("ring-ref", "8"), ("event-channel", "9"), ("state", "3")]),
+            (4, 3) => self.frontend_says(key, &[("state", "4")]),
+            (5, 1..=4) => self.guest_gives_up(key),
+            (6, 1..=5) => self.frontend_says(key, &[("state", "6")]),
+            _ => {}
+        }
+    }
+
+    fn frontend_says(&mut self, key: DeviceKey, pairs: &[(&str, &str)]) {
+        for (leaf, value) in pairs {
+            let path = path::frontend(key, leaf);
+            // A front end that may not write its own state is a fault of whoever made its directory.
+            if self.store.write_as(key.domid, &path, value).is_ok() {
+                self.written(&path);
+            }
+        }
+    }
+
+    /// The guest lets the device go.
+    pub(super) fn frontend_closes(&mut self, key: DeviceKey) {
+        if self.frontend_value(key, "state").is_some_and(|state| state != "6") {
+            self.frontend_says(key, &[("state", "6")]);
+        }
+    }
+
+    /// The guest says that it needs the device, and keeps it for now.
+    pub(super) fn frontend_refuses(&mut self, key: DeviceKey) {
+        let leaf = format!("error/device/{}/{}/error", key.kind.class(), key.devid);
+        self.guest_writes(key.domid, &leaf, "16 Device in use; refusing to close");
+        self.frontend_says(key, &[("state", "5")]);
+    }
+}

@@ -1,0 +1,99 @@
+//! QEMU, as a process: hardware of an HVM guest, and the back end of disks that blkback does not serve.
+
+use super::device::{DeviceKey, Kind};
+use super::guest::{Life, Step};
+use super::network;
+use super::pace::Takes;
+use super::path;
+use super::world::World;
+use xenops_core::host::{DomId, Exit, Fault, Role};
+
+impl World {
+    /// Its first and only step: it serves from now on.
+    pub(super) fn qemu_starts(&mut self, pid: u32) {
+        let Some(process) = self.processes.all.get(&pid) else { return };
+        let Some(domid) = process.spawn.domid else { return self.exits(pid, Exit::Code(1)) };
+        let args = process.spawn.args.clone();
+        let resumes = args.iter().any(|arg| arg == "-incoming" || arg == "-loadvm");
+        let saved = self.disk.left.contains(&format!("/var/run/xen/qemu-resume.{domid}"));
+        if self.hypervisor.get(domid).is_none() || (resumes && !saved) {
+            return self.exits(pid, Exit::Code(1));
+        }
+        match self.mishap(&["fails", "dies", "hangs"]) {
+            Some("fails") => return self.exits(pid, Exit::Code(1)),
+            Some("dies") => return self.exits(pid, Exit::Signal(11)),
+            Some(_) => return,
+            None => {}
+        }
+        if let Some(process) = self.processes.all.get_mut(&pid) {
+            process.ready = true;
+        }
+        let names = args.iter().flat_map(|arg| arg.split(',')).filter_map(|part| part.strip_prefix("ifname="));
+        for (owner, devid, _) in names.filter_map(network::parse) {
+            self.nics.add_tap(owner, devid);
+        }
+        self.all_turns(domid);
+        if !args.iter().any(|arg| arg == "-S") {
+            self.qemu_runs(domid);
+        }
+    }
+
+    fn qemu_runs(&mut self, domid: DomId) {
+        self.put(&path::device_model(domid), "running");
+        if self.hypervisor.get(domid).is_some_and(|domain| domain.guest.life == Life::Booting) {
+            self.guest_will(domid, Takes::Driver, Step::Start);
+        }
+    }
+
+    /// What it served is served no more; nobody says so in xenstore.
+    pub(super) fn qemu_has_gone(&mut self, domid: DomId) {
+        self.nics.remove_taps(domid);
+        let served: Vec<DeviceKey> =
+            self.devices.of(domid).map(|(key, _)| *key).filter(|key| key.kind == Kind::Qdisk).collect();
+        for key in served {
+            if let Some(device) = self.devices.all.get_mut(&key) {
+                device.live = false;
+                device.connected = false;
+            }
+        }
+    }
+
+    /// A QMP command.
+    pub(super) fn qmp(&mut self, domid: DomId, command: &str) -> Result<String, Fault> {
+        if !self.processes.of(domid, Role::DeviceModel).any(|process| process.ready) {
+            return Err(Fault::NotFound(format!("device model of domain {domid}")));
+        }
+        let answer = match command {
+            "cont" => {
+                self.qemu_runs(domid);
+                "{}"
+            }
+            "query-vnc" => r#"{"enabled":true,"host":"127.0.0.1","family":"ipv4","service":"5900"}"#,
+            "query-chardev" => r#"[{"label":"serial0","filename":"pty:/dev/pts/7","frontend-open":true}]"#,
+            "query-hotpluggable-cpus" => "[]",
+            "xen-save-devices-state" => {
+                if self.disk.full {
+                    return Err(Fault::NoSpace("the device model's state".to_owned()));
+                }
+                self.disk.left.insert(format!("/var/run/xen/qemu-save.{domid}"));
+                "{}"
+            }
+            "stop"
+            | "eject"
+            | "blockdev-change-medium"
+            | "blockdev-remove-medium"
+            | "blockdev-open-tray"
+            | "blockdev-close-tray"
+            | "device_add"
+            | "device_del"
+            | "set_link"
+            | "xen-set-global-dirty-log"
+            | "blockdev-insert-medium"
+            | "blockdev-add"
+            | "blockdev-del"
+            | "query-status" => "{}",
+            other => return Err(Fault::Other(format!("CommandNotFound: the command {other} has not been found"))),
+        };
+        Ok(answer.to_owned())
+    }
+}

@@ -1,0 +1,398 @@
+//! The simulated host as a whole: what it is now, and how time passes on it.
+
+use super::choice::{Choices, Concern};
+use super::config::Config;
+use super::console::Console;
+use super::device::Devices;
+use super::disk::Files;
+use super::effect::Flight;
+use super::event::{Event, Moment, Queue};
+use super::facts;
+use super::hypervisor::Hypervisor;
+use super::image::Images;
+use super::lineage::{Breach, Lineages};
+use super::network::Nics;
+use super::pace::Takes;
+use super::path;
+use super::process::Processes;
+use super::script::Attachments;
+use super::storage::Storage;
+use super::tally::Tally;
+use super::tree::Interest;
+use super::xenstore::Store;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
+use std::sync::Arc;
+use xenops_core::host::hash::Fingerprint;
+use xenops_core::host::{DomId, Exit, HostFacts, Now, Outcome, Role, Token};
+use xenops_core::interface::Host;
+use xenops_core::machine::EffectId;
+
+/// A host. It moves only when it is told to: by a request, or by being run until a moment.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub(super) config: Config,
+    pub(super) choices: Choices,
+    pub(super) now: Now,
+    pub(super) store: Store,
+    pub(super) hypervisor: Hypervisor,
+    pub(super) devices: Devices,
+    pub(super) nics: Nics,
+    pub(super) processes: Processes,
+    pub(super) attachments: Attachments,
+    pub(super) storage: Storage,
+    pub(super) images: Images,
+    pub(super) disk: Files,
+    pub(super) lineages: Lineages,
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) queue: Queue,
+    pub(super) outcomes: VecDeque<(EffectId, Outcome)>,
+    pub(super) notices: Vec<Token>,
+    pub(super) woken: Vec<u64>,
+    pub(super) tally: Tally,
+    pub(super) host: Arc<Host>,
+    facts: Arc<HostFacts>,
+    trace: Fingerprint,
+}
+
+impl World {
+    /// A host that has just been started for the first time, with nothing on it.
+    pub fn new(config: Config, choices: Choices) -> World {
+        let mut world = World {
+            choices,
+            now: Now { boot: 1, mono: 0, wall: config.wall },
+            store: Store::new(),
+            hypervisor: Hypervisor::new(config.memory, config.cpus),
+            devices: Devices::default(),
+            nics: Nics::default(),
+            processes: Processes::default(),
+            attachments: Attachments::default(),
+            storage: Storage::default(),
+            images: Images::default(),
+            disk: Files::default(),
+            lineages: Lineages::default(),
+            flights: BTreeMap::new(),
+            queue: Queue::default(),
+            outcomes: VecDeque::new(),
+            notices: Vec::new(),
+            woken: Vec::new(),
+            tally: Tally::default(),
+            host: Arc::new(facts::host(&config)),
+            facts: Arc::new(facts::facts(&config)),
+            trace: Fingerprint::new(),
+            config,
+        };
+        world.boots();
+        world
+    }
+
+    /// What dom0 has in xenstore before any toolstack runs.
+    fn boots(&mut self) {
+        for (path, value) in [
+            ("/tool/xenstored", ""),
+            ("/local/domain/0/domid", "0"),
+            ("/local/domain/0/name", "Domain-0"),
+            ("/local/domain/0/control/feature-poweroff", "1"),
+        ] {
+            self.store.write(path, value.to_owned());
+        }
+        self.store.raised.clear();
+    }
+
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// What it is like.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// For changing what goes wrong from now on.
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// Where its choices come from.
+    pub fn choices(&mut self) -> &mut Choices {
+        &mut self.choices
+    }
+
+    /// For the daemon, at its start.
+    pub fn facts(&self) -> Arc<HostFacts> {
+        self.facts.clone()
+    }
+
+    /// xenstore.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The hypervisor.
+    pub fn hypervisor(&self) -> &Hypervisor {
+        &self.hypervisor
+    }
+
+    /// Split devices.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// Network interfaces.
+    pub fn nics(&self) -> &Nics {
+        &self.nics
+    }
+
+    /// For taking bridges away.
+    pub fn nics_mut(&mut self) -> &mut Nics {
+        &mut self.nics
+    }
+
+    /// Processes.
+    pub fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// Loop devices.
+    pub fn attachments(&self) -> &Attachments {
+        &self.attachments
+    }
+
+    /// Datapaths.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// For taking disks away.
+    pub fn storage_mut(&mut self) -> &mut Storage {
+        &mut self.storage
+    }
+
+    /// Suspend images.
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// Dom0's files.
+    pub fn disk(&self) -> &Files {
+        &self.disk
+    }
+
+    /// For filling the disk, and for taking files away.
+    pub fn disk_mut(&mut self) -> &mut Files {
+        &mut self.disk
+    }
+
+    /// Who ran when.
+    pub fn lineages(&self) -> &Lineages {
+        &self.lineages
+    }
+
+    /// What must never happen, and has.
+    pub fn breaches(&self) -> &[Breach] {
+        self.lineages.breaches()
+    }
+
+    /// What went wrong, and how often.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A guest's console.
+    pub fn console(&self, domid: DomId) -> Option<&Console> {
+        Some(&self.hypervisor.get(domid)?.guest.console)
+    }
+
+    /// A hash of everything that has happened.
+    pub fn trace(&self) -> u64 {
+        let mut trace = self.trace;
+        trace.write_u64(self.store.trace());
+        trace.finish()
+    }
+
+    /// When something will happen by itself next, in monotonic nanoseconds.
+    pub fn next_event(&self) -> Option<u64> {
+        self.queue.first()
+    }
+
+    /// Let time pass, and let happen what happens.
+    pub fn run_until(&mut self, mono: u64) {
+        while let Some(at) = self.queue.first().filter(|at| *at <= mono) {
+            self.pass(at);
+            self.settle();
+        }
+        self.pass(mono);
+    }
+
+    fn pass(&mut self, mono: u64) {
+        let passed = mono.saturating_sub(self.now.mono);
+        self.now.mono += passed;
+        self.now.wall += passed;
+    }
+
+    /// Somebody sets the host's clock, by so many nanoseconds.
+    pub fn set_clock(&mut self, by: i64) {
+        self.now.wall = self.now.wall.saturating_add_signed(by);
+    }
+
+    /// The next notice, if there is one.
+    pub fn take_notice(&mut self) -> Option<Token> {
+        if self.notices.is_empty() { None } else { Some(self.notices.remove(0)) }
+    }
+
+    /// What is due happens; who waited for it is told.
+    pub(super) fn settle(&mut self) {
+        loop {
+            for interest in std::mem::take(&mut self.store.raised) {
+                match interest {
+                    Interest::Token(token) => self.notice(token),
+                    Interest::Wait(effect) => self.woken.push(effect),
+                }
+            }
+            for effect in std::mem::take(&mut self.woken) {
+                self.wait_looks(effect);
+            }
+            match self.queue.pop(self.now.mono) {
+                Some((_, event)) => self.happens(event),
+                None if self.store.raised.is_empty() && self.woken.is_empty() => return,
+                None => {}
+            }
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Effect(effect) => self.effect_is_due(effect),
+            Event::Backend(key) => self.backend_steps(key),
+            Event::Frontend(key) => self.frontend_steps(key),
+            Event::Process(pid) => self.process_steps(pid),
+            Event::End(pid) => self.exits(pid, Exit::Signal(15)),
+            Event::Guest(domid, step) => self.guest_steps(domid, step),
+            Event::Leave(domid) => self.domain_leaves(domid),
+            Event::Scrubbed(kib) => {
+                self.hypervisor.scrubbed(kib);
+                self.memory_changed();
+            }
+            Event::Console(domid) => self.console_daemon_attaches(domid),
+        }
+    }
+
+    /// Something will happen after a while.
+    pub(super) fn later(&mut self, takes: Takes, event: Event) -> Moment {
+        let after = self.draw(takes);
+        self.queue.push(self.now.mono + after, event)
+    }
+
+    pub(super) fn draw(&mut self, takes: Takes) -> u64 {
+        self.config.pace.draw(takes, &mut self.choices)
+    }
+
+    /// Which of these things goes wrong now, if any.
+    pub(super) fn mishap(&mut self, kinds: &[&'static str]) -> Option<&'static str> {
+        if !self.choices.odds(Concern::Fault, self.config.odd_processes) {
+            return None;
+        }
+        let kind = kinds[self.choices.choose(Concern::Fault, kinds.len() as u32) as usize];
+        self.tally.count(kind);
+        Some(kind)
+    }
+
+    /// Dom0 writes, and whoever watches reacts.
+    pub(super) fn put(&mut self, path: &str, value: &str) {
+        self.store.write(path, value.to_owned());
+        self.written(path);
+    }
+
+    pub(super) fn written(&mut self, path: &str) {
+        if let Some(place) = path::written(path) {
+            self.react(place);
+        }
+    }
+
+    fn notice(&mut self, token: Token) {
+        if !self.notices.contains(&token) {
+            self.notices.push(token);
+        }
+    }
+
+    /// Domains have appeared, stopped or gone.
+    pub(super) fn notice_domains(&mut self) {
+        self.notice(Token::DOMAINS);
+    }
+
+    /// Waits that ask about a domain look again.
+    pub(super) fn domain_changed(&mut self, domid: DomId) {
+        if let Some(domain) = self.hypervisor.get(domid) {
+            self.woken.extend_from_slice(&domain.waits);
+        }
+    }
+
+    /// Waits for free memory look again.
+    pub(super) fn memory_changed(&mut self) {
+        self.woken.extend_from_slice(&self.hypervisor.waits);
+    }
+
+    /// Something happened that the trace must tell apart.
+    pub(super) fn note(&mut self, what: u8, a: u64, b: u64) {
+        self.trace.write_u64(self.now.mono ^ u64::from(what) << 56);
+        self.trace.write_u64(a);
+        self.trace.write_u64(b);
+    }
+
+    /// The daemon is killed. What kernel, guests and its device models do goes on, and so may its scripts.
+    pub fn daemon_crash(&mut self) {
+        self.cut_off_effects();
+        self.hypervisor.forget_leaving();
+        let pids: Vec<u32> = self.processes.iter().map(|process| process.pid).collect();
+        self.processes.orphan();
+        for pid in pids {
+            let Some(role) = self.processes.all.get(&pid).map(|process| process.spawn.role) else { continue };
+            let dies = match role {
+                Role::DeviceModel => false,
+                Role::Hotplug | Role::Hook => self.choices.choose(Concern::Fault, 2) == 1,
+                // Most notice at once that nobody listens any more, some only after their next step.
+                _ => self.choices.choose(Concern::Fault, 4) != 3,
+            };
+            if dies {
+                self.exits(pid, Exit::Signal(13));
+            }
+        }
+        self.store.unwatch_all();
+        self.images.close_all();
+        self.settle();
+        self.outcomes.clear();
+        self.notices.clear();
+        self.note(12, 0, 0);
+    }
+
+    /// The host is reset: what is not on disk is gone, and some of what was not synced.
+    pub fn host_reboot(&mut self) {
+        self.lineages.end_all(self.now.mono);
+        for (_, domain) in self.hypervisor.iter() {
+            if let Some(lineage) = domain.guest.lineage {
+                self.lineages.dropped(lineage);
+            }
+        }
+        self.flights.clear();
+        self.queue.clear();
+        self.outcomes.clear();
+        self.notices.clear();
+        self.woken.clear();
+        self.trace.write_u64(self.store.trace());
+        self.store = Store::new();
+        self.hypervisor = Hypervisor::new(self.config.memory, self.config.cpus);
+        self.devices = Devices::default();
+        self.nics.clear();
+        self.processes = Processes::default();
+        self.attachments = Attachments::default();
+        self.storage.reboot();
+        self.images.close_all();
+        let choices = &mut self.choices;
+        self.images.lose_unsynced(&mut self.lineages, |n| choices.choose(Concern::Fault, n));
+        self.disk.reboot(self.config.records_outlive_boot);
+        self.now = Now { boot: self.now.boot + 1, mono: 0, wall: self.now.wall };
+        self.note(13, self.now.boot, 0);
+        self.boots();
+    }
+}

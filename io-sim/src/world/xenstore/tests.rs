@@ -1,0 +1,1 @@
+//! Rules of xenstored, by table.
