@@ -14,4 +14,5 @@ pub mod swarm;
 pub mod trace;
 pub mod watcher;
 pub mod workload;
+pub mod local;
 pub mod world;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Who draws: an ordinary micro-op, or one that must not starve behind them (looks, clean-up, hard power-offs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purse {
+pub(crate) enum Purse {
     /// The configured pool.
     Pool,
     /// Kept aside.
@@ -16,7 +16,7 @@ const RESERVE: u32 = 16;
 
 /// Two purses, each with those who wait for it, first come first served.
 #[derive(Clone, Debug)]
-pub struct Budget<T> {
+pub(crate) struct Budget<T> {
     limit: u32,
     used: [u32; 2],
     waiting: [VecDeque<T>; 2],
@@ -24,22 +24,22 @@ pub struct Budget<T> {
 
 impl<T> Budget<T> {
     /// A pool of this size.
-    pub fn new(limit: u32) -> Budget<T> {
+    pub(crate) fn new(limit: u32) -> Budget<T> {
         Budget { limit, used: [0; 2], waiting: [VecDeque::new(), VecDeque::new()] }
     }
 
     /// The pool's size, as set.
-    pub fn limit(&self) -> u32 {
+    pub(crate) fn limit(&self) -> u32 {
         self.limit
     }
 
     /// Set the pool's size. Work that has begun goes on even at 0, one request at a time.
-    pub fn resize(&mut self, limit: u32) {
+    pub(crate) fn resize(&mut self, limit: u32) {
         self.limit = limit;
     }
 
     /// Whether an operation that needs the pool may begin.
-    pub fn admits(&self) -> bool {
+    pub(crate) fn admits(&self) -> bool {
         self.limit > 0
     }
 
@@ -49,7 +49,7 @@ impl<T> Budget<T> {
     }
 
     /// Take one, or wait in line with what is to be done when there is one.
-    pub fn draw(&mut self, purse: Purse, who: T) -> Option<T> {
+    pub(crate) fn draw(&mut self, purse: Purse, who: T) -> Option<T> {
         if !self.room(purse) || !self.waiting[purse as usize].is_empty() {
             self.waiting[purse as usize].push_back(who);
             return None;
@@ -59,13 +59,13 @@ impl<T> Budget<T> {
     }
 
     /// Give one back.
-    pub fn give_back(&mut self, purse: Purse) {
+    pub(crate) fn give_back(&mut self, purse: Purse) {
         assert!(self.used[purse as usize] > 0, "only what was drawn is given back");
         self.used[purse as usize] -= 1;
     }
 
     /// The next in line for whom there is room; it has drawn now.
-    pub fn next(&mut self) -> Option<T> {
+    pub(crate) fn next(&mut self) -> Option<T> {
         for purse in [Purse::Reserve, Purse::Pool] {
             if self.room(purse)
                 && let Some(who) = self.waiting[purse as usize].pop_front()
@@ -78,14 +78,14 @@ impl<T> Budget<T> {
     }
 
     /// Take out of the line all that this names.
-    pub fn forget(&mut self, mut is: impl FnMut(&T) -> bool) {
+    pub(crate) fn forget(&mut self, mut is: impl FnMut(&T) -> bool) {
         for line in &mut self.waiting {
             line.retain(|who| !is(who));
         }
     }
 
     /// Drawn from the pool and from the reserve, and how many wait.
-    pub fn state(&self) -> (u32, u32, usize) {
+    pub(crate) fn state(&self) -> (u32, u32, usize) {
         (self.used[0], self.used[1], self.waiting[0].len() + self.waiting[1].len())
     }
 }

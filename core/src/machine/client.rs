@@ -42,7 +42,8 @@ impl Machine {
 
     /// Answer a call, if its client is still there.
     pub(super) fn reply(&mut self, call: CallId, reply: Result<Answer, Error>, effects: &mut Effects) {
-        if self.waiting.close(call) {
+        if let Some(alarm) = self.waiting.close(call) {
+            self.timers.cancel(alarm);
             effects.push(Effect::Reply { call, reply });
         }
     }
@@ -137,7 +138,10 @@ impl Machine {
             self.waiting.for_task(task);
             return Err(error);
         }
-        self.timers.set(self.now.mono.saturating_add(PATIENCE), Alarm::Call(call.0));
+        if self.waiting.is_open(call) {
+            let alarm = self.timers.set(self.now.mono.saturating_add(PATIENCE), Alarm::Call(call.0));
+            self.waiting.bound(call, alarm);
+        }
         Ok(Later)
     }
 
@@ -254,7 +258,8 @@ impl Machine {
         }
         if let Some(seconds) = timeout {
             let wait = (seconds.max(0) as u64).saturating_mul(SECOND);
-            self.timers.set(self.now.mono.saturating_add(wait), Alarm::Call(call.0));
+            let alarm = self.timers.set(self.now.mono.saturating_add(wait), Alarm::Call(call.0));
+            self.waiting.bound(call, alarm);
         }
         self.waiting.await_events(call, from);
         Later
@@ -262,7 +267,7 @@ impl Machine {
 
     /// Those who wait for events get what there is now.
     pub(super) fn tell_getters(&mut self, effects: &mut Effects) {
-        if !self.waiting.has_getters() {
+        if !self.waiting.has_news(self.updates.last()) {
             return;
         }
         let told: Vec<_> =

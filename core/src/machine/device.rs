@@ -11,6 +11,7 @@ use crate::backend::MicroOp;
 use crate::host::{Outcome, Request, Uuid};
 use crate::interface::{Answer, Call, DeviceId, Error, Vbd, Vif, Vm};
 use crate::operation::Operation;
+use crate::recovery::Repair;
 use std::sync::Arc;
 
 /// Longest device name: it is a file's name and part of xenstore paths.
@@ -104,6 +105,9 @@ impl Machine {
         if !self.by_id.contains_key(&id) && self.vms.len() >= self.config.bounds.vms {
             return Err(bad(format!("this daemon manages {} vms already", self.config.bounds.vms)));
         }
+        if self.is_rename_target(id) {
+            return Err(bad(format!("another vm is being renamed to {id}")));
+        }
         let text = id.text();
         let config =
             if config.id == text { config.clone() } else { Arc::new(Vm { id: text.clone(), ..(**config).clone() }) };
@@ -188,6 +192,13 @@ impl Machine {
         };
         self.reply(call, reply, effects);
         self.drive(vm, effects);
+    }
+
+    /// Whether a VM is being given this identity.
+    pub(super) fn is_rename_target(&self, id: Uuid) -> bool {
+        let to =
+            |op: &Operation| matches!(op, Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) if *to == id);
+        self.vms.iter().any(|(_, slot)| slot.active().is_some_and(|active| to(&active.op)))
     }
 
     /// Whether a client's write of a VM's row has not come to its outcome.

@@ -73,12 +73,14 @@ impl Machine {
 
     fn updates_dump(&self) -> Value {
         let entry = |(number, id): (&i64, &dynamic::Id)| object([("id", Value::Int(*number)), ("v", Value::of(id))]);
-        let (updates, barriers) = self.updates.dump();
-        let barriers = barriers.map(|(token, number, snapshot)| {
+        let barriers = self.updates.barriers().map(|(token, number, snapshot)| {
             let snapshot = snapshot.iter().map(|(number, id)| entry((number, id))).collect();
             Value::List(vec![Value::Int(token), Value::Int(number), Value::List(snapshot)])
         });
-        object([("updates", Value::List(updates.map(entry).collect())), ("barriers", Value::List(barriers.collect()))])
+        object([
+            ("updates", Value::List(self.updates.changes().map(entry).collect())),
+            ("barriers", Value::List(barriers.collect())),
+        ])
     }
 
     fn observers_dump(&self) -> Value {

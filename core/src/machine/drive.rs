@@ -11,7 +11,7 @@ use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{DomId, Request};
 use crate::interface::{Error, PowerState};
 use crate::operation::{Operation, plan};
-use crate::recovery::{Record, Repair, Verdict, decide};
+use crate::recovery::{Goal, Record, Repair, Verdict, decide};
 use std::sync::Arc;
 
 /// Looks that notices alone provoke begin at least this far apart: a guest can provoke them.
@@ -59,21 +59,24 @@ impl Machine {
 
     fn must_wait_to_look(&mut self, vm: u64) -> bool {
         let slot = self.slot(vm);
-        let asked_for = slot.ended.is_some() || slot.seen.is_none() || slot.hard_poweroff_next();
-        if (asked_for && slot.repairs < MOST_REPAIRS) || slot.look_after <= self.now.mono {
+        let asked_for = slot.ended.is_some() || slot.seen.is_none() || !slot.queue.is_empty();
+        let at = if asked_for { slot.look_pause } else { slot.look_after.max(slot.look_pause) };
+        if at <= self.now.mono {
             return false;
         }
-        if slot.repairs < MOST_REPAIRS && !slot.queue.is_empty() {
-            return false;
+        if slot.look_alarm.is_none_or(|(alarm, _)| alarm != at) {
+            self.timers.cancel(slot.look_alarm);
+            let alarm = self.timers.set(at, Alarm::Look(vm));
+            self.slot_mut(vm).look_alarm = Some(alarm);
         }
-        let at = slot.look_after;
-        self.timers.set(at, Alarm::Look(vm));
         true
     }
 
     fn look(&mut self, vm: u64, effects: &mut Effects) {
         self.looks += 1;
         let (started, mono) = (self.looks, self.now.mono);
+        let alarm = self.slot_mut(vm).look_alarm.take();
+        self.timers.cancel(alarm);
         let mut procedure = Box::new(self.new_look(vm));
         let slot = self.slot_mut(vm);
         slot.look_wanted = false;
@@ -121,11 +124,11 @@ impl Machine {
         match result {
             Ok(seen) => self.saw(vm, started, *seen, effects),
             Err(failure) => {
-                // Nothing is known: again, after a while, but nobody waits longer for that.
+                // Nothing is known: again after a while, but nobody waits for that without end.
                 let after = self.now.mono + SECOND;
                 let slot = self.slot_mut(vm);
                 slot.look_wanted = true;
-                slot.look_after = slot.look_after.max(after);
+                slot.look_pause = after;
                 slot.repairs += 1;
                 if slot.repairs >= MOST_REPAIRS {
                     self.give_up(vm, &failure.into_error("", "").to_string(), effects);
@@ -204,7 +207,7 @@ impl Machine {
     fn may_repair(&self, vm: u64, repair: &Repair) -> bool {
         let slot = self.slot(vm);
         let starts = matches!(repair, Repair::Restart { .. } | Repair::FastResume | Repair::Unpause);
-        slot.repairs < MOST_REPAIRS && !(starts && !slot.stragglers.is_empty())
+        slot.repairs < MOST_REPAIRS && (!starts || slot.stragglers.is_empty())
     }
 
     /// Leave a VM that cannot be brought to a sensible state now; look again later.
@@ -268,8 +271,9 @@ impl Machine {
             steps.insert(0, MicroOp::VmSetActionRequest(ActionRequest::None).into());
         }
         let expires = steps.iter().map(crate::operation::Step::expiry).sum::<u64>().max(60 * SECOND);
-        self.timers.set(self.now.mono.saturating_add(expires), Alarm::Expire(task.0));
-        let active = self.active(vm, op, Some(task), steps);
+        let expiry = self.timers.set(self.now.mono.saturating_add(expires), Alarm::Expire(task.0));
+        let mut active = self.active(vm, op, Some(task), steps);
+        active.expiry = Some(expiry);
         self.write_intent(vm, active, effects);
     }
 
@@ -304,6 +308,7 @@ impl Machine {
             cancelling: false,
             forced: false,
             flights: Vec::new(),
+            expiry: None,
             subtasks: Vec::new(),
         })
     }
@@ -314,7 +319,8 @@ impl Machine {
         let slot = self.slot_mut(vm);
         slot.verdict = None;
         slot.look_wanted = true;
-        match intent {
+        match intent.filter(|intent| intent.goal != Goal::Tune) {
+            // A small change of a running VM needs no repair of its own: nothing need remember it.
             None => {
                 slot.job = Job::Run(active);
                 self.run(vm, effects);
@@ -351,6 +357,11 @@ impl Machine {
             && !accepted.contains(&found)
         {
             return Err(Error::BadPowerState(found, expected));
+        }
+        if let Operation::Rename(to) = op
+            && self.by_id.contains_key(to)
+        {
+            return Err(Error::AlreadyExists("VM".to_owned(), format!("{to}/config")));
         }
         if op.makes_domain() && !slot.stragglers.is_empty() {
             let text = "an earlier request has not ended and may still hold the vm's disks; try again later";

@@ -19,6 +19,9 @@ impl Machine {
         let Job::Begin(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("an intent is written to begin an operation")
         };
+        if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
+            self.timers.cancel(active.expiry);
+        }
         let failure = match outcome {
             Outcome::Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
             Outcome::Ok(_) => {
@@ -137,6 +140,7 @@ impl Machine {
         let Job::Run(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("a plan runs until it is over")
         };
+        self.timers.cancel(active.expiry);
         assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
         let slot = self.slot(vm);
         let rows = match (&result, &active.op) {

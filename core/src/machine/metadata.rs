@@ -53,6 +53,9 @@ impl Machine {
         if !self.by_id.contains_key(&id) && self.vms.len() >= bounds.vms {
             return Err(Error::InternalError(format!("this daemon manages {} vms already", bounds.vms)));
         }
+        if self.is_rename_target(id) {
+            return Err(Error::InternalError(format!("another vm is being renamed to {id}")));
+        }
         self.rehome(&mut metadata, &id.text())?;
         if let Some(domains) = &metadata.domains {
             self.revise(domains, &metadata.vm)?;

@@ -121,7 +121,7 @@ impl Machine {
         self.now = Now { mono, ..now };
         match input {
             Input::Call { call, client, request } => self.call(call, client, request, effects),
-            Input::Hangup { client } => self.waiting.hang_up(client),
+            Input::Hangup { client } => self.waiting.hang_up(client, &mut self.timers),
             Input::Done { effect, outcome } => self.done(effect, outcome, effects),
             Input::Noticed { token } => self.noticed(token, effects),
             Input::Everything => self.everything(effects),

@@ -3,7 +3,7 @@
 use super::effect::straggler_of;
 use super::flight::Owner;
 use super::slot::Job;
-use super::timers::Alarm;
+use super::timers::{Alarm, AlarmKey, Timers};
 use super::{Effects, Machine};
 use crate::backend::{Observation, xc};
 use crate::host::time::MILLISECOND;
@@ -22,8 +22,19 @@ pub(crate) struct Domains {
     wanted: bool,
     asked: bool,
     after: u64,
+    alarm: Option<AlarmKey>,
     /// The watch stands: looks may begin.
     pub(crate) watching: bool,
+}
+
+impl Domains {
+    /// Ring when the list may be asked for again; once is enough.
+    fn alarm(&mut self, timers: &mut Timers, after: u64) {
+        if self.alarm.is_none_or(|(at, _)| at != after) {
+            timers.cancel(self.alarm);
+            self.alarm = Some(timers.set(after, Alarm::Domains));
+        }
+    }
 }
 
 impl Machine {
@@ -68,7 +79,8 @@ impl Machine {
         }
         if self.now.mono < self.domains.after {
             let after = self.domains.after;
-            return self.timers.set(after, Alarm::Domains);
+            self.domains.alarm(&mut self.timers, after);
+            return;
         }
         self.domains.wanted = false;
         self.domains.asked = true;
@@ -82,7 +94,7 @@ impl Machine {
             self.domains.wanted = true;
             let after = self.domains.after + 50 * LIST_PACE;
             self.domains.after = after;
-            return self.timers.set(after, Alarm::Domains);
+            return self.domains.alarm(&mut self.timers, after);
         };
         let listed: BTreeMap<_, _> = list.iter().map(|info| (info.domid, known(info))).collect();
         let before = std::mem::replace(&mut self.domains.known, listed);
@@ -143,10 +155,12 @@ impl Machine {
     }
 
     /// What changed between the look and the watch would be missed: look once more.
-    pub(super) fn watching(&mut self, vm: u64, effects: &mut Effects) {
-        if self.vms.get(vm).is_some() {
-            self.want_look(vm, effects);
+    pub(super) fn watching(&mut self, vm: u64, outcome: Outcome, effects: &mut Effects) {
+        let Some(slot) = self.vms.get_mut(vm) else { return };
+        if !matches!(outcome, Outcome::Ok(_)) {
+            slot.watched = None;
         }
+        self.want_look(vm, effects);
     }
 
     /// Tell clients which objects look different.

@@ -176,7 +176,7 @@ impl Machine {
             Owner::Settle(vm) => self.settled(vm, outcome, effects),
             Owner::Rows(vm, rows) => self.rows_changed(vm, rows, outcome, effects),
             Owner::Client { vm, row, call, answer } => self.client_row(vm, row, call, answer, outcome, effects),
-            Owner::Watch(vm) => self.watching(vm, effects),
+            Owner::Watch(vm) => self.watching(vm, outcome, effects),
             Owner::WatchDomains => self.watching_domains(outcome, effects),
             Owner::Domains => self.domains_listed(outcome, effects),
             Owner::Call(call, kind) => self.host_answered(call, kind, outcome, effects),

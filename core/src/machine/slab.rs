@@ -2,7 +2,7 @@
 
 /// A number holds its place's index below and its turn above, so that a stale one finds nothing.
 #[derive(Clone, Debug)]
-pub struct Slab<T> {
+pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
     filled: usize,
@@ -22,7 +22,7 @@ impl<T> Default for Slab<T> {
 
 impl<T> Slab<T> {
     /// Fill a place.
-    pub fn insert(&mut self, value: T) -> u64 {
+    pub(crate) fn insert(&mut self, value: T) -> u64 {
         self.filled += 1;
         let index = match self.free.pop() {
             Some(index) => index,
@@ -38,7 +38,7 @@ impl<T> Slab<T> {
     }
 
     /// Empty a place; nothing if the number is stale.
-    pub fn remove(&mut self, key: u64) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: u64) -> Option<T> {
         let (turn, index) = parts(key);
         let place = self.places.get_mut(index as usize).filter(|place| place.turn == turn)?;
         let value = place.value.take()?;
@@ -48,29 +48,29 @@ impl<T> Slab<T> {
     }
 
     /// What a number names.
-    pub fn get(&self, key: u64) -> Option<&T> {
+    pub(crate) fn get(&self, key: u64) -> Option<&T> {
         let (turn, index) = parts(key);
         self.places.get(index as usize).filter(|place| place.turn == turn)?.value.as_ref()
     }
 
     /// What a number names, to change.
-    pub fn get_mut(&mut self, key: u64) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut T> {
         let (turn, index) = parts(key);
         self.places.get_mut(index as usize).filter(|place| place.turn == turn)?.value.as_mut()
     }
 
     /// How many places are filled.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.filled
     }
 
     /// Whether none is.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
     /// Numbers and values, by place.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         self.places
             .iter()
             .enumerate()

@@ -2,6 +2,7 @@
 
 use super::rows::Rows;
 use super::run::{NodeId, Run};
+use super::timers::AlarmKey;
 use super::{CallId, EffectId, TaskId};
 use crate::backend::{Change, Failure, Observation, Procedure};
 use crate::host::{DomId, Now, Request, Uuid};
@@ -26,6 +27,10 @@ pub(crate) struct Slot {
     pub(crate) look_wanted: bool,
     /// Monotonic time before which a notice alone starts no look.
     pub(crate) look_after: u64,
+    /// Monotonic time before which no look at all starts: the last one failed.
+    pub(crate) look_pause: u64,
+    /// Rings when it may be looked at again.
+    pub(crate) look_alarm: Option<AlarmKey>,
     pub(crate) seen: Option<Arc<Observation>>,
     /// When the look that `seen` comes from was started, in looks.
     pub(crate) seen_at: u64,
@@ -95,6 +100,8 @@ pub(crate) struct Active {
     /// By a hard power-off, which no point of no return stops.
     pub(crate) forced: bool,
     pub(crate) flights: Vec<(NodeId, EffectId, bool)>,
+    /// Rings when its task has had its time.
+    pub(crate) expiry: Option<AlarmKey>,
     /// Subtask numbers of live micro-ops and when they began.
     pub(crate) subtasks: Vec<(NodeId, usize, u64)>,
 }
@@ -144,6 +151,8 @@ impl Slot {
             job: Job::Rest,
             look_wanted: true,
             look_after: 0,
+            look_pause: 0,
+            look_alarm: None,
             seen: None,
             seen_at: 0,
             verdict: None,

@@ -7,32 +7,32 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A task as the machine keeps it.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub(crate) struct Task {
     /// The caller's tag.
-    pub dbg: String,
+    pub(crate) dbg: String,
     /// When it was made.
-    pub created: Now,
+    pub(crate) created: Now,
     /// How far it is.
-    pub state: State,
+    pub(crate) state: State,
     /// Micro-ops it has begun, newest last, with what came of them.
-    pub subtasks: Vec<(String, SubState)>,
+    pub(crate) subtasks: Vec<(String, SubState)>,
     /// A cancellation was asked for and may still have effect.
-    pub cancelling: bool,
+    pub(crate) cancelling: bool,
     /// Whether one could have effect.
-    pub cancellable: bool,
+    pub(crate) cancellable: bool,
     /// Moments at which a cancellation could have taken effect so far.
-    pub cancel_points: u32,
+    pub(crate) cancel_points: u32,
     /// Cancel at this one: the debug trigger.
-    pub cancel_at: Option<u32>,
+    pub(crate) cancel_at: Option<u32>,
     /// Forget it when it ends.
-    pub destroy_on_finish: bool,
+    pub(crate) destroy_on_finish: bool,
     /// The VM's place, while it is queued or runs.
-    pub vm: Option<u64>,
+    pub(crate) vm: Option<u64>,
 }
 
 /// A task's state; once ended it stays so.
 #[derive(Clone, Debug)]
-pub enum State {
+pub(crate) enum State {
     /// Thousandths done.
     Pending(u32),
     /// Seconds it took, and its result.
@@ -43,7 +43,7 @@ pub enum State {
 
 /// What came of a subtask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubState {
+pub(crate) enum SubState {
     /// Still at it.
     Pending,
     /// Seconds are not kept: thousandths.
@@ -57,7 +57,7 @@ const MOST_SUBTASKS: usize = 256;
 
 /// All tasks, and the order in which ended ones will be forgotten.
 #[derive(Clone, Debug, Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     tasks: BTreeMap<TaskId, Task>,
     ended: VecDeque<TaskId>,
     next: u64,
@@ -67,12 +67,12 @@ pub struct Tasks {
 
 impl Tasks {
     /// None, keeping at most so many that have ended.
-    pub fn new(most_ended: usize) -> Tasks {
+    pub(crate) fn new(most_ended: usize) -> Tasks {
         Tasks { most_ended, ..Tasks::default() }
     }
 
     /// A new task for a VM.
-    pub fn create(&mut self, dbg: &str, now: Now, vm: u64) -> TaskId {
+    pub(crate) fn create(&mut self, dbg: &str, now: Now, vm: u64) -> TaskId {
         let id = TaskId(self.next);
         self.next += 1;
         let task = Task {
@@ -92,12 +92,12 @@ impl Tasks {
     }
 
     /// The number that the next task gets.
-    pub fn next_id(&self) -> TaskId {
+    pub(crate) fn next_id(&self) -> TaskId {
         TaskId(self.next)
     }
 
     /// The next task with this tag is cancelled at its n-th cancel point.
-    pub fn set_trigger(&mut self, dbg: &str, point: u32) {
+    pub(crate) fn set_trigger(&mut self, dbg: &str, point: u32) {
         // A client that sets triggers for tags that never come must not grow us.
         if self.triggers.len() >= 1024 {
             self.triggers.pop_first();
@@ -106,22 +106,22 @@ impl Tasks {
     }
 
     /// A task by number.
-    pub fn get(&self, id: TaskId) -> Option<&Task> {
+    pub(crate) fn get(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(&id)
     }
 
     /// A task by number, to change.
-    pub fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+    pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
         self.tasks.get_mut(&id)
     }
 
     /// All of them, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         self.tasks.iter().map(|(id, task)| (*id, task))
     }
 
     /// Count a cancel point; whether the task must stop here.
-    pub fn cancel_point(&mut self, id: TaskId) -> bool {
+    pub(crate) fn cancel_point(&mut self, id: TaskId) -> bool {
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         task.cancel_points += 1;
         if task.cancel_at == Some(task.cancel_points) && task.cancellable {
@@ -131,7 +131,7 @@ impl Tasks {
     }
 
     /// End a task. `false`: it was to be forgotten, and is.
-    pub fn finish(&mut self, id: TaskId, now: Now, result: Result<Option<Value>, Error>) -> bool {
+    pub(crate) fn finish(&mut self, id: TaskId, now: Now, result: Result<Option<Value>, Error>) -> bool {
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         assert!(matches!(task.state, State::Pending(_)), "a task ends once");
         let seconds = now.mono.saturating_sub(task.created.mono) as f64 / SECOND as f64;
@@ -153,7 +153,7 @@ impl Tasks {
     }
 
     /// Forget a task, whatever its state.
-    pub fn destroy(&mut self, id: TaskId) -> Option<Task> {
+    pub(crate) fn destroy(&mut self, id: TaskId) -> Option<Task> {
         let task = self.tasks.remove(&id)?;
         if !matches!(task.state, State::Pending(_)) {
             self.ended.retain(|ended| *ended != id);
@@ -164,7 +164,7 @@ impl Tasks {
 
 impl Task {
     /// A micro-op begins: where its end is to be noted.
-    pub fn begin_subtask(&mut self, name: &str) -> Option<usize> {
+    pub(crate) fn begin_subtask(&mut self, name: &str) -> Option<usize> {
         (self.subtasks.len() < MOST_SUBTASKS).then(|| {
             self.subtasks.push((name.to_owned(), SubState::Pending));
             self.subtasks.len() - 1
@@ -172,7 +172,7 @@ impl Task {
     }
 
     /// As clients see it.
-    pub fn show(&self, id: TaskId) -> task::Task {
+    pub(crate) fn show(&self, id: TaskId) -> task::Task {
         task::Task {
             id: id.to_string(),
             dbg: self.dbg.clone(),

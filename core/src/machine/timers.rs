@@ -1,11 +1,10 @@
 //! Moments at which something must be thought of again.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
-/// What a moment is for. Whoever gets it checks that it still matters: timers are never taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Alarm {
+/// What a moment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
     /// A VM may be looked at again.
     Look(u64),
     /// A task has had its time.
@@ -16,39 +15,47 @@ pub enum Alarm {
     Domains,
 }
 
+/// By which an alarm is taken back: its moment, and the count of alarms before it.
+pub(crate) type AlarmKey = (u64, u64);
+
 /// Moments in order; those of one moment in the order they were set.
 #[derive(Clone, Debug, Default)]
-pub struct Timers {
-    heap: BinaryHeap<Reverse<(u64, u64, Alarm)>>,
+pub(crate) struct Timers {
+    alarms: BTreeMap<AlarmKey, Alarm>,
     set: u64,
 }
 
 impl Timers {
     /// Ring at `mono`.
-    pub fn set(&mut self, mono: u64, alarm: Alarm) {
+    pub(crate) fn set(&mut self, mono: u64, alarm: Alarm) -> AlarmKey {
         self.set += 1;
-        self.heap.push(Reverse((mono, self.set, alarm)));
+        self.alarms.insert((mono, self.set), alarm);
+        (mono, self.set)
+    }
+
+    /// Do not ring; one that has rung already is fine.
+    pub(crate) fn cancel(&mut self, key: Option<AlarmKey>) {
+        if let Some(key) = key {
+            self.alarms.remove(&key);
+        }
     }
 
     /// The next moment.
-    pub fn next(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse((mono, _, _))| *mono)
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.alarms.first_key_value().map(|((mono, _), _)| *mono)
     }
 
     /// One alarm whose moment has come.
-    pub fn due(&mut self, mono: u64) -> Option<Alarm> {
+    pub(crate) fn due(&mut self, mono: u64) -> Option<Alarm> {
         if self.next()? > mono {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, _, alarm))| alarm)
+        self.alarms.pop_first().map(|(_, alarm)| alarm)
     }
 
     /// All of them: seconds from now, rounded up, and what for.
-    pub fn dump(&self, mono: u64) -> Vec<(u64, String)> {
-        let mut all: Vec<_> = self.heap.iter().map(|Reverse(entry)| *entry).collect();
-        all.sort_unstable();
-        all.into_iter()
-            .map(|(at, _, alarm)| (at.saturating_sub(mono).div_ceil(1_000_000_000), format!("{alarm:?}")))
-            .collect()
+    pub(crate) fn dump(&self, mono: u64) -> Vec<(u64, String)> {
+        let until = |at: u64| at.saturating_sub(mono).div_ceil(1_000_000_000);
+        self.alarms.iter().map(|((at, _), alarm)| (until(*at), format!("{alarm:?}"))).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The largest number given, what changed last under which number, and barriers.
 #[derive(Clone, Debug)]
-pub struct Updates {
+pub(crate) struct Updates {
     next: i64,
     by_number: BTreeMap<i64, Id>,
     by_id: BTreeMap<Id, i64>,
@@ -21,11 +21,11 @@ struct Stored {
 }
 
 /// What `UPDATES.get` answers.
-pub type Batch = (Vec<Barrier>, Vec<Id>, i64);
+pub(crate) type Batch = (Vec<Barrier>, Vec<Id>, i64);
 
 impl Updates {
     /// An empty stream that keeps at most so many barriers.
-    pub fn new(most_barriers: usize) -> Updates {
+    pub(crate) fn new(most_barriers: usize) -> Updates {
         Updates {
             next: 1,
             by_number: BTreeMap::new(),
@@ -41,7 +41,7 @@ impl Updates {
     }
 
     /// Something changed.
-    pub fn add(&mut self, id: Id) {
+    pub(crate) fn add(&mut self, id: Id) {
         let number = self.number();
         if let Some(earlier) = self.by_id.insert(id.clone(), number) {
             self.by_number.remove(&earlier);
@@ -50,7 +50,7 @@ impl Updates {
     }
 
     /// Something is gone: nobody is told but by asking for it.
-    pub fn remove(&mut self, id: &Id) {
+    pub(crate) fn remove(&mut self, id: &Id) {
         self.number();
         if let Some(number) = self.by_id.remove(id) {
             self.by_number.remove(&number);
@@ -58,12 +58,12 @@ impl Updates {
     }
 
     /// The largest number given.
-    pub fn last(&self) -> i64 {
+    pub(crate) fn last(&self) -> i64 {
         self.next - 1
     }
 
     /// Keep what has changed of a VM until now, under a client's token.
-    pub fn inject_barrier(&mut self, token: i64, vm: &str) {
+    pub(crate) fn inject_barrier(&mut self, token: i64, vm: &str) {
         let snapshot = self
             .by_number
             .iter()
@@ -78,14 +78,14 @@ impl Updates {
     }
 
     /// Forget a token's barriers.
-    pub fn remove_barrier(&mut self, token: i64) {
+    pub(crate) fn remove_barrier(&mut self, token: i64) {
         self.number();
         self.barriers.retain(|barrier| barrier.token != token);
     }
 
     /// All that is newer than `from`, or `None` if nothing is. A number that this daemon never gave counts as none
     /// (H14): a client that outlived a restart is told of everything.
-    pub fn get(&self, from: i64) -> Option<Batch> {
+    pub(crate) fn get(&self, from: i64) -> Option<Batch> {
         let from = if from > self.last() { 0 } else { from };
         let changed: Vec<_> = self.by_number.range(from + 1..).map(|(_, id)| id.clone()).collect();
         let barriers: Vec<_> = self
@@ -105,9 +105,14 @@ impl Updates {
         Some((barriers, changed, next))
     }
 
-    /// Everything, for the diagnostics: number and object; token, number and snapshot of each barrier.
-    pub fn dump(&self) -> (impl Iterator<Item = (&i64, &Id)>, impl Iterator<Item = (i64, i64, &[(i64, Id)])>) {
-        (self.by_number.iter(), self.barriers.iter().map(|b| (b.token, b.number, b.snapshot.as_slice())))
+    /// What changed last under which number, for the diagnostics.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (&i64, &Id)> {
+        self.by_number.iter()
+    }
+
+    /// Token, number and snapshot of each barrier, for the diagnostics.
+    pub(crate) fn barriers(&self) -> impl Iterator<Item = (i64, i64, &[(i64, Id)])> {
+        self.barriers.iter().map(|b| (b.token, b.number, b.snapshot.as_slice()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calls that are answered late: events, looks, tasks that the client does not see, the host.
 
+use super::timers::{AlarmKey, Timers};
 use super::{CallId, ClientId, TaskId};
 use std::collections::BTreeMap;
 
@@ -14,11 +15,15 @@ pub(crate) struct Waiting {
     /// Lists that wait for looks: the call, and how many looks are missing.
     lists: BTreeMap<u64, (CallId, usize)>,
     next_list: u64,
+    /// The number up to which those who wait for events have been told.
+    told: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
     client: ClientId,
+    /// Rings when the call has waited long enough.
+    alarm: Option<AlarmKey>,
 }
 
 impl Waiting {
@@ -29,13 +34,20 @@ impl Waiting {
 
     /// A call will be answered late.
     pub(crate) fn open(&mut self, call: CallId, client: ClientId) {
-        self.calls.insert(call, Open { client });
+        self.calls.insert(call, Open { client, alarm: None });
     }
 
-    /// A call is answered now. `false`: its client has gone.
-    pub(crate) fn close(&mut self, call: CallId) -> bool {
+    /// A call waits until its alarm rings at the latest.
+    pub(crate) fn bound(&mut self, call: CallId, alarm: AlarmKey) {
+        if let Some(open) = self.calls.get_mut(&call) {
+            open.alarm = Some(alarm);
+        }
+    }
+
+    /// A call is answered now: its alarm, to be taken back. `None`: its client has gone.
+    pub(crate) fn close(&mut self, call: CallId) -> Option<Option<AlarmKey>> {
         self.getters.remove(&call);
-        self.calls.remove(&call).is_some()
+        self.calls.remove(&call).map(|open| open.alarm)
     }
 
     /// Whether a call still waits.
@@ -44,7 +56,10 @@ impl Waiting {
     }
 
     /// A client has gone: its calls need no answer.
-    pub(crate) fn hang_up(&mut self, client: ClientId) {
+    pub(crate) fn hang_up(&mut self, client: ClientId, timers: &mut Timers) {
+        for open in self.calls.values().filter(|open| open.client == client) {
+            timers.cancel(open.alarm);
+        }
         self.calls.retain(|_, open| open.client != client);
         let calls = &self.calls;
         self.getters.retain(|call, _| calls.contains_key(call));
@@ -82,9 +97,9 @@ impl Waiting {
         self.getters.iter().map(|(call, from)| (*call, *from))
     }
 
-    /// Whether any call waits for events.
-    pub(crate) fn has_getters(&self) -> bool {
-        !self.getters.is_empty()
+    /// Whether any call waits for events, and has not been told of number `last` yet.
+    pub(crate) fn has_news(&mut self, last: i64) -> bool {
+        !self.getters.is_empty() && std::mem::replace(&mut self.told, last) != last
     }
 
     /// A call waits for so many looks.

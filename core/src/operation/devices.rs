@@ -98,12 +98,11 @@ pub(super) fn unplug_all(subject: &Subject) -> Option<Step> {
     unplug(subject.vbds.iter().map(|vbd| &vbd.id.device), subject.vifs.iter().map(|vif| &vif.id.device))
 }
 
-pub(super) fn deactivate<'a>(
-    vbds: impl Iterator<Item = &'a String>,
-    vifs: impl Iterator<Item = &'a String>,
-) -> Option<Step> {
-    let steps = vbds.map(|device| set_vbd(device, false)).chain(vifs.map(|device| set_vif(device, false)));
-    Step::parallel("Devices.deactivate", steps.collect())
+/// What may be left of a plug or unplug that stopped half way, storage included; then the flag.
+pub(super) fn withdraw(vbds: &[String], vifs: &[String]) -> Option<Step> {
+    let vbds = vbds.iter().filter_map(|device| Step::serial("VBD.deactivate", unplug_vbd(device, true)));
+    let vifs = vifs.iter().filter_map(|device| Step::serial("VIF.deactivate", unplug_vif(device, true)));
+    Step::parallel("Devices.deactivate", vbds.chain(vifs).collect())
 }
 
 pub(super) fn deactivate_all(subject: &Subject) -> Option<Step> {

@@ -47,8 +47,8 @@ impl Case<'_> {
 
     /// What is left of domains that are destroyed already, or being so.
     fn remains(&self) -> impl Iterator<Item = DomId> {
-        let gone = self.seen.domains.iter().filter(|domain| domain.info.handle.is_tombstone() || domain.info.dying);
-        gone.map(|domain| domain.info.domid)
+        let dead = self.seen.domains.iter().filter(|domain| domain.info.handle.is_tombstone() || domain.info.dying);
+        dead.map(|domain| domain.info.domid).chain(self.seen.leftovers.iter().copied())
     }
 
     /// Which of several domains is the one to keep: the one that has run, that is complete, that has run longest.

@@ -13,4 +13,3 @@ pub use explain::explain;
 pub use intent::{Goal, Intent};
 pub use record::Record;
 pub use verdict::{Repair, Sensible, Verdict};
-

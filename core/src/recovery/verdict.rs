@@ -66,7 +66,7 @@ pub enum Repair {
         /// Network interfaces.
         vifs: Vec<String>,
     },
-    /// Clear active flags of devices that were not plugged in the end.
+    /// Take away what is left of devices that were not plugged in the end, and clear their active flags.
     Deactivate {
         /// Disks.
         vbds: Vec<String>,

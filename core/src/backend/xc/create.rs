@@ -2,10 +2,10 @@
 
 use super::{guest, overhead, paths, platform};
 use crate::backend::{Change, Context, ExtraChange, Failure, Host, Product};
-use crate::host::{Batch, DomId, DomainAct, DomainSpec, Flavour, Perms, Reply, Request};
+use crate::host::{Batch, DomId, DomainAct, DomainSpec, Flavour, Now, Perms, Reply, Request};
 use crate::interface::extra::{DomainConfig, EmulationFlag, MiscFlag, Profile};
 use crate::interface::vm::{BuilderInfo, Firmware, PvInfo};
-use crate::interface::{Error, VmExtra};
+use crate::interface::{Error, Vm, VmExtra};
 use std::sync::Arc;
 
 /// Xen's own limit.
@@ -18,11 +18,14 @@ const MOST_VCPUS: u32 = 8192;
 /// tree is not complete either.
 pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
     let context = host.context();
+    if context.domid.is_some() {
+        return Err(Error::AlreadyExists("domain".to_owned(), context.text.clone()).into());
+    }
     let suspended = context.extra.as_ref().filter(|extra| extra.suspend_memory_bytes != 0);
     let extra = match suspended {
         Some(extra) => extra.clone(),
         // What an earlier life of the VM left says nothing about this one.
-        None => Arc::new(fresh(context, host.started().unix_seconds())?),
+        None => Arc::new(fresh_extra(&context.vm, host.started())),
     };
     let kind = extra.ty.as_ref().unwrap_or(&context.vm.ty);
     let spec = spec(context, &extra, kind)?;
@@ -69,9 +72,8 @@ impl Size {
 }
 
 /// The record of a VM that starts anew.
-fn fresh(context: &Context, now: f64) -> Result<VmExtra, Failure> {
-    let vm = &context.vm;
-    let profile = matches!(vm.ty, BuilderInfo::Hvm(_)).then_some(match vm.platformdata.get("device-model") {
+pub(crate) fn fresh_extra(vm: &Vm, now: Now) -> VmExtra {
+    let profile = matches!(vm.ty, BuilderInfo::Hvm(_)).then(|| match vm.platformdata.get("device-model") {
         Some(model) if model == "qemu-none" => Profile::QemuNone,
         Some(model) if model == "qemu-upstream-uefi" => Profile::QemuUpstreamUefi,
         _ => Profile::QemuUpstreamCompat,
@@ -84,22 +86,22 @@ fn fresh(context: &Context, now: f64) -> Result<VmExtra, Failure> {
             vec![Lapic, Hpet, Pm, Rtc, Ioapic, Pic, Vga, Iommu, Pit, UsePirq]
         }
     };
-    let relaxed = guest::flag(&vm.platformdata, "msr-relaxed", false)?;
-    let misc_flags = if relaxed { vec![MiscFlag::MsrRelaxed] } else { Vec::new() };
-    Ok(VmExtra {
+    let is_set = |key| guest::flag(&vm.platformdata, key, false).unwrap_or(false);
+    let misc_flags = if is_set("msr-relaxed") { vec![MiscFlag::MsrRelaxed] } else { Vec::new() };
+    VmExtra {
         version: 2,
         ty: Some(vm.ty.clone()),
-        last_start_time: now,
+        last_start_time: now.unix_seconds(),
         domain_config: Some(DomainConfig::X86 { emulation_flags, misc_flags }),
-        nomigrate: guest::flag(&vm.platformdata, "nomigrate", false)?,
-        nested_virt: guest::flag(&vm.platformdata, "nested-virt", false)?,
+        nomigrate: is_set("nomigrate"),
+        nested_virt: is_set("nested-virt"),
         profile,
         original_profile: profile,
         pci_msitranslate: vm.pci_msitranslate,
         pci_power_mgmt: vm.pci_power_mgmt,
         platformdata: vm.platformdata.clone(),
         ..VmExtra::default()
-    })
+    }
 }
 
 /// What the hypervisor is told of the domain to be.
@@ -205,7 +207,7 @@ fn domain_tree(
     for (key, value) in vm.xsdata.iter().filter(|(key, _)| super::tuning::is_xsdata(key)) {
         batch.write(format!("{domain}/{key}"), value);
     }
-    for (key, value) in platform::of(vm, extra, kind) {
+    for (key, value) in &platform::of(vm, extra, kind) {
         batch.write(format!("{domain}/platform/{key}"), value);
     }
     for (key, value) in &vm.bios_strings {

@@ -79,10 +79,8 @@ pub(super) fn class(kind: &str) -> &'static str {
 /// What must be asked to list a domain's devices; `list` takes the answers.
 pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let tree = |path, depth| Query::Tree { path, depth, limit: MOST_NODES };
-    let mut queries = vec![
-        tree(format!("{}/device", paths::hidden(domid)), 3),
-        tree(format!("{}/private", paths::scratch(uuid)), 3),
-    ];
+    let mut queries =
+        vec![tree(format!("{}/device", paths::hidden(domid)), 3), tree(format!("{}/private", paths::scratch(uuid)), 3)];
     queries.extend(KINDS.map(|kind| tree(paths::backends(kind, domid), 2)));
     queries
 }
@@ -202,8 +200,9 @@ pub(super) fn cut(batch: &mut Batch, device: &Device) {
     batch.remove(device.frontend_path());
 }
 
-/// Remove everything that xenstore holds of a device.
-pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device) {
+/// Remove everything that xenstore holds of a device; but what it shares with one of the VM's other domains, if
+/// there is one beside its own.
+pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device, beside: bool) {
     let Device { domid, kind, devid, .. } = device;
     cut(batch, device);
     batch.remove(device.backend_path());
@@ -211,16 +210,15 @@ pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device) {
     batch.remove(paths::frontend_error(*domid, device.class(), *devid));
     batch.remove(paths::extras(*domid, kind, *devid));
     batch.remove(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, *domid)));
-    batch.remove(paths::private(uuid, kind, *devid));
+    if !beside {
+        batch.remove(paths::private(uuid, kind, *devid));
+    }
     batch.remove(paths::trusted(*domid, device.class(), *devid));
 }
 
 /// The back end has let go.
 pub(super) fn gone(device: &Device) -> Vec<Condition> {
-    let mut gone = vec![
-        Condition::Equals(device.state_path(), "6".to_owned()),
-        Condition::Absent(device.state_path()),
-    ];
+    let mut gone = vec![Condition::Equals(device.state_path(), "6".to_owned()), Condition::Absent(device.state_path())];
     if device.kind == "qdisk" {
         // Nobody is left who could answer.
         gone.push(Condition::Absent(paths::device_model(device.domid)));

@@ -136,7 +136,10 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(line(text), expected, "{text}");
         }
-        assert_eq!((rings("7 8"), rings("xenguest 7 8"), rings("xenguest 7"), rings("")), (Some((7, 8)), Some((7, 8)), None, None));
+        assert_eq!(
+            (rings("7 8"), rings("xenguest 7 8"), rings("xenguest 7"), rings("")),
+            (Some((7, 8)), Some((7, 8)), None, None)
+        );
         assert_eq!((errno("save 28 No space"), errno("what?")), (Some(28), None));
     }
 }

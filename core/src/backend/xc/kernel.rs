@@ -95,13 +95,16 @@ async fn kernel(host: &Host, info: &PvInfo) -> Result<Kernel, Failure> {
                     let dp = boot_datapath(&host.context().text);
                     let body = async {
                         let vdi = vdi.clone();
-                        let attach = StorageCall::Attach { dp: dp.clone(), vdi: vdi.clone(), domid: 0, read_write: false };
+                        let attach =
+                            StorageCall::Attach { dp: dp.clone(), vdi: vdi.clone(), domid: 0, read_write: false };
                         let attached = host.attach(attach).await?;
                         host.storage(StorageCall::Activate { dp: dp.clone(), vdi }).await?;
                         load(host, boot, &attached.params).await
                     };
-                    host.then_always(body, async |host: Host| host.storage(StorageCall::Destroy { dp: dp.clone() }).await)
-                        .await
+                    host.then_always(body, async |host: Host| {
+                        host.storage(StorageCall::Destroy { dp: dp.clone() }).await
+                    })
+                    .await
                 }
             }
         }
@@ -125,7 +128,8 @@ async fn load(host: &Host, boot: &PvIndirectBoot, disk: &str) -> Result<Kernel, 
     args.extend(boot.bootloader_args.split_whitespace().map(str::to_owned));
     args.push(disk.to_owned());
     let program = if eliloader { &context.facts.eliloader } else { &context.facts.pygrub };
-    let program = Program { role: Role::Bootloader, domid: context.domid, program: program.clone(), args, env: Vec::new() };
+    let program =
+        Program { role: Role::Bootloader, domid: context.domid, program: program.clone(), args, env: Vec::new() };
     let (lines, exit) = process::run(host, program, PATIENCE).await?;
     if exit != Some(Exit::Code(0)) {
         let said = lines.iter().find_map(|line| Some(line.split_once("RuntimeError: ")?.1));
@@ -188,12 +192,18 @@ mod tests {
         let boot = PvIndirectBoot { extra_args: "quiet".into(), ..PvIndirectBoot::default() };
         let dir = HANDED_OUT[0];
         let table: [(&[&str], Result<(&str, &str), &str>); 8] = [
-            (&["kernel /var/run/xen/pygrub/k", "args root=/dev/xvda1"], Ok(("/var/run/xen/pygrub/k", "root=/dev/xvda1  quiet"))),
+            (
+                &["kernel /var/run/xen/pygrub/k", "args root=/dev/xvda1"],
+                Ok(("/var/run/xen/pygrub/k", "root=/dev/xvda1  quiet")),
+            ),
             (&["", "kernel /var/run/xen/./pygrub/k"], Ok(("/var/run/xen/pygrub/k", "  quiet"))),
             (&["ramdisk /var/run/xen/pygrub/r"], Err("no kernel given")),
             (&["kernel /k", "kernel /k"], Err("kernel given twice")),
             (&["kernel /etc/shadow"], Err("file outside of the boot directory: /etc/shadow")),
-            (&["kernel /var/run/xen/pygrub/../../../etc/k"], Err("file outside of the boot directory: /var/run/xen/pygrub/../../../etc/k")),
+            (
+                &["kernel /var/run/xen/pygrub/../../../etc/k"],
+                Err("file outside of the boot directory: /var/run/xen/pygrub/../../../etc/k"),
+            ),
             (&["kernel var/run/xen/pygrub/k"], Err("file outside of the boot directory: var/run/xen/pygrub/k")),
             (&["kernle x"], Err("line not understood: kernle x")),
         ];

@@ -1,5 +1,6 @@
 //! How much memory a guest takes beside its own, and what the builder is told.
 
+use crate::interface::Vm;
 use crate::interface::vm::BuilderInfo;
 
 /// Pages of 4 KiB in one MiB.
@@ -43,6 +44,13 @@ pub(super) fn multiplier(kind: &BuilderInfo) -> f64 {
 pub(super) fn shadow(max: u64, vcpus: u64, multiplier: f64) -> u64 {
     let pages = PAGES * vcpus + 2 * max;
     ((pages.div_ceil(PAGES) as f64 * multiplier) as u64).max(1)
+}
+
+/// The factor that a pool of `mib` comes to; -1 where that makes no sense.
+pub(crate) fn shadow_multiplier(vm: &Vm, mib: u64) -> f64 {
+    let plain = shadow(self::mib(vm.memory_static_max), vm.vcpu_max.max(1) as u64, 1.0);
+    let factor = mib as f64 / plain as f64;
+    if factor <= 1000.0 { factor } else { -1.0 }
 }
 
 /// MiB that Xen needs for a guest of at most `max` MiB beside its memory.

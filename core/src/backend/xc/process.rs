@@ -62,7 +62,11 @@ pub(super) struct Program {
 }
 
 /// Run a program to its end, at most `nanoseconds`. What it said, and how it ended; none if time ran out.
-pub(super) async fn run(host: &Host, program: Program, nanoseconds: u64) -> Result<(Vec<String>, Option<Exit>), Failure> {
+pub(super) async fn run(
+    host: &Host,
+    program: Program,
+    nanoseconds: u64,
+) -> Result<(Vec<String>, Option<Exit>), Failure> {
     let process = host.handle().await?;
     let Program { role, domid, program, args, env } = program;
     let spawn = Spawn { process, role, domid, program, args, env, stream: None };

@@ -306,8 +306,12 @@ fn repairs() {
     show(
         Repair::Deactivate { vbds, vifs },
         "parallel: Devices.deactivate
-           VBD_set_active xvda false
-           VIF_set_active 0 false
+           serial: VBD.deactivate
+             VBD_unplug xvda force
+             VBD_set_active xvda false
+           serial: VIF.deactivate
+             VIF_unplug 0 force
+             VIF_set_active 0 false
          ",
     );
     show(Repair::SetQos(names(&["xvda"])), "VBD_set_qos xvda");

@@ -1,0 +1,215 @@
+//! VM.destroy: domains of the VM, and all that belongs to them, until nothing tells that they were.
+//!
+//! One domain a turn, and of a domain with many devices a few a turn; each turn finds out anew what is left, so it
+//! does not matter where the one before it stopped. What names a thing goes after the thing: a domain's number stays
+//! in `/vm/<uuid>/domains`, a device in dom0's list, until the last of it is gone.
+
+use super::device::{self, Device};
+use super::{paths, vbd, vif};
+use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
+use crate::host::time::SECOND;
+use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, Role, StorageCall, Uuid};
+
+/// Devices, and datapaths, that one turn deals with.
+const TURN: usize = 3;
+
+/// How long a back end has to let go of a device of a guest that will not run again.
+const PATIENCE: u64 = 10 * SECOND;
+
+/// Back ends that may have a directory for a domain, beside those that are listed.
+const OTHER_KINDS: [&str; 5] = ["vbd3", "9pfs", "console", "vkbd", "vfb"];
+
+/// What is left of a domain.
+pub(super) struct Remains {
+    domid: DomId,
+    /// As Xen still has it.
+    alive: Option<DomainInfo>,
+    /// Its number is another domain's by now: nothing of that is ours to touch.
+    reused: bool,
+    /// It is not the only one of the VM.
+    beside: bool,
+    device_model: bool,
+    devices: Vec<Device>,
+}
+
+/// Tear down all domains of the VM; then, unless it is kept, drop the record. While there is a domain there is a
+/// record.
+pub(super) async fn destroy(host: &Host, keep_extra: bool) -> Result<Product, Failure> {
+    let context = host.context();
+    let infos = host.find_domains(context.id).await?;
+    if let Some(remains) = next(host, &infos, None).await?
+        && !tear_down(host, remains).await?
+    {
+        return host.become_op(MicroOp::VmDestroy { keep_extra }).await;
+    }
+    if !keep_extra && context.extra.is_some() {
+        host.change(Change::Extra(ExtraChange::Drop)).await?;
+    }
+    Ok(Product::Nothing)
+}
+
+/// Tear down these domains, as far as they are the VM's.
+pub(super) async fn destroy_some(host: &Host, domids: &[DomId]) -> Result<Product, Failure> {
+    let infos = host.find_domains(host.context().id).await?;
+    match next(host, &infos, Some(domids)).await? {
+        Some(remains) => {
+            tear_down(host, remains).await?;
+            host.become_op(MicroOp::VmDestroyDomains(domids.to_vec())).await
+        }
+        None => Ok(Product::Nothing),
+    }
+}
+
+/// What is left of some domain of the VM: one that Xen has, or one that only `/vm/<uuid>/domains` names.
+pub(super) async fn next(
+    host: &Host,
+    infos: &[DomainInfo],
+    only: Option<&[DomId]>,
+) -> Result<Option<Remains>, Failure> {
+    let context = host.context();
+    let wanted = |domid: &DomId| *domid != 0 && only.is_none_or(|only| only.contains(domid));
+    let alive = infos.iter().find(|info| wanted(&info.domid));
+    let guess =
+        alive.map(|info| info.domid).or(context.domid.filter(wanted)).or(only.and_then(|only| only.first().copied()));
+    let (named, remains) = read(host, guess).await?;
+    let chosen = guess.filter(|domid| alive.is_some() || named.contains(domid));
+    let remains = match (chosen, named.iter().copied().find(wanted)) {
+        (Some(_), _) => remains,
+        (None, Some(domid)) => read(host, Some(domid)).await?.1,
+        (None, None) => None,
+    };
+    Ok(remains.map(|remains| {
+        let other = |domid: &DomId| *domid != remains.domid;
+        let beside = infos.iter().any(|info| other(&info.domid)) || named.iter().any(other);
+        // Xen says whose a living domain is; xenstore may not know it yet.
+        let reused = remains.reused && alive.is_none();
+        Remains { alive: alive.cloned(), reused, beside, ..remains }
+    }))
+}
+
+/// The domains that `/vm/<uuid>` names, and what xenstore has of one domain.
+async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<Remains>), Failure> {
+    let uuid = &host.context().text;
+    let mut queries = vec![Query::Children(format!("{}/domains", paths::vm(uuid)))];
+    if let Some(domid) = domid {
+        queries.push(Query::Value(format!("{}/vm", paths::domain(domid))));
+        queries.push(Query::Value(paths::device_model(domid)));
+        queries.extend(device::queries(uuid, domid));
+    }
+    let mut found = host.read(queries).await?.into_iter();
+    let named = match found.next() {
+        Some(Found::Children(Some(names))) => names.iter().filter_map(|name| name.parse().ok()).collect(),
+        _ => Vec::new(),
+    };
+    let remains = domid.map(|domid| {
+        let (owner, model) = (found.next(), found.next());
+        let reused = matches!(owner, Some(Found::Value(Some(vm))) if vm != paths::vm(uuid));
+        let device_model = matches!(model, Some(Found::Value(Some(_))));
+        let devices = device::list(domid, &mut found);
+        Remains { domid, alive: None, reused, beside: false, device_model, devices }
+    });
+    Ok((named, remains))
+}
+
+/// Tear one domain down, or part of what it has; whether nothing of the VM is left now.
+///
+/// It carries its tombstone first, so that no look takes it for a VM that lives. Then it stops, so that its devices
+/// can be taken away under it: while a back end or QEMU holds its memory Xen cannot let it go.
+pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Failure> {
+    let Remains { domid, alive, reused, beside, device_model, devices } = remains;
+    if reused {
+        let mut batch = Batch::new();
+        batch.remove(paths::vm_domain(&host.context().text, domid));
+        batch.remove(paths::hotplugs(&host.context().text, domid));
+        host.store(batch).await?;
+        return Ok(!beside);
+    }
+    if let Some(info) = &alive {
+        if !info.handle.is_tombstone() {
+            unless_gone(host.domain(domid, DomainAct::SetHandle(Uuid::tombstone(domid))).await)?;
+        }
+        if !info.paused && !info.dying {
+            unless_gone(host.domain(domid, DomainAct::Pause).await)?;
+        }
+    }
+    if device_model {
+        host.act(Request::Kill(domid, Role::DeviceModel)).await?;
+    }
+    if !devices.is_empty() || device_model {
+        release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
+    }
+    if devices.len() > TURN {
+        return Ok(false);
+    }
+    if alive.is_some() {
+        unless_gone(host.domain(domid, DomainAct::Destroy).await)?;
+    }
+    if !release_storage(host, domid).await? {
+        return Ok(false);
+    }
+    forget(host, domid, beside).await?;
+    Ok(!beside)
+}
+
+/// A domain that is gone meanwhile needs no destroying.
+fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(Failure::Refused(Fault::NoDomain(_))) => Ok(()),
+        result => result,
+    }
+}
+
+/// Take devices from a guest that will not run again. A back end that does not answer keeps nobody waiting.
+async fn release_devices(host: &Host, domid: DomId, devices: &[Device], beside: bool) -> Result<(), Failure> {
+    let uuid = &host.context().text;
+    let mut batch = Batch::new();
+    batch.remove(paths::device_model(domid));
+    for device in devices.iter().filter(|device| !device.backend.is_empty()) {
+        device::close(&mut batch, device);
+        device::cut(&mut batch, device);
+    }
+    host.store(batch).await?;
+    for device in devices {
+        if !device.backend.is_empty() {
+            host.wait(device::gone(device), device::patience(device, PATIENCE)).await?;
+        }
+        if device.class() == "vif" {
+            vif::release(host, device).await?;
+        } else {
+            vbd::release(host, device).await?;
+        }
+        // At once: a loop device that was freed may be another's by the time that somebody frees it again.
+        let mut batch = Batch::new();
+        device::forget(&mut batch, uuid, device, beside);
+        host.store(batch).await?;
+    }
+    Ok(())
+}
+
+/// Let go of what the storage holds for a domain; `false` if there is more than one turn can do.
+async fn release_storage(host: &Host, domid: DomId) -> Result<bool, Failure> {
+    let prefix = format!("vbd/{domid}/");
+    let datapaths = match host.request(Request::Storage(StorageCall::List { prefix })).await? {
+        Reply::Names(names) => names,
+        _ => Vec::new(),
+    };
+    for dp in datapaths.iter().take(TURN) {
+        host.storage(StorageCall::Destroy { dp: dp.clone() }).await?;
+    }
+    Ok(datapaths.len() <= TURN)
+}
+
+/// Nothing is left but what xenstore says of it: remove that, at once.
+async fn forget(host: &Host, domid: DomId, beside: bool) -> Result<(), Failure> {
+    let uuid = &host.context().text;
+    let mut batch = Batch::new();
+    batch.remove(paths::domain(domid)).remove(paths::hidden(domid)).remove(paths::libxl(domid));
+    for kind in device::KINDS.into_iter().chain(OTHER_KINDS) {
+        batch.remove(paths::backends(kind, domid));
+        batch.remove(paths::backend_errors(kind, domid));
+    }
+    batch.remove(paths::device_model(domid)).remove(paths::tasks(domid));
+    batch.remove(if beside { paths::hotplugs(uuid, domid) } else { paths::scratch(uuid) });
+    batch.remove(paths::vm_domain(uuid, domid));
+    host.store(batch).await.map(|_| ())
+}

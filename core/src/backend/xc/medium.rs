@@ -1,0 +1,93 @@
+//! Media of drives: insert and eject.
+
+use super::device::{self, Device};
+use super::{device_model, guest, paths, vbd};
+use crate::backend::{Change, ExtraChange, Failure, Host};
+use crate::host::{Batch, DomId, Guard, StorageCall};
+use crate::interface::vbd::Kind;
+use crate::interface::{Disk, Error, Vbd};
+use serde_json::json;
+
+/// Put a medium in. A drive that has one changes it. Guests without emulation have no drives: the disk is plugged.
+pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(), Failure> {
+    let context = host.context();
+    let vbd = guest::vbd(context, device)?;
+    let domid = guest::domid(context)?;
+    if !guest::is_hvm(context) {
+        vbd::unplug(host, device, true).await?;
+        return vbd::plug_with(host, vbd, Some(disk)).await;
+    }
+    let drive = drive(host, vbd, domid).await?;
+    let path = match disk {
+        Disk::Local(path) => path.clone(),
+        Disk::Vdi(vdi) => vbd::attach(host, vbd, vdi, domid).await?.params,
+    };
+    let mut batch = Batch::new();
+    batch.guard(Guard::Exists(paths::trusted(domid, "vbd", drive.devid)));
+    batch.write(format!("{}/params", drive.backend_path()), format!("aio:{path}"));
+    batch.write(format!("{}/vdi", drive.backend_path()), vbd::json(disk));
+    if let Disk::Vdi(vdi) = disk {
+        let private = paths::private(&context.text, &drive.kind, drive.devid);
+        batch.write(format!("{private}/dp-id"), vbd::datapath(domid, device));
+        batch.write(format!("{private}/vdi-id"), vdi);
+    }
+    if !host.store(batch).await? {
+        return Err(Error::DeviceNotConnected.into());
+    }
+    if matches!(disk, Disk::Vdi(_)) {
+        host.change(Change::Extra(ExtraChange::NotAttached(device.to_owned()))).await?;
+    }
+    if device_model::has(context, device) {
+        let medium = json!({"id": device_model::drive(drive.devid), "filename": path, "format": "raw"});
+        device_model::ask(host, domid, "blockdev-change-medium", medium).await?;
+        record(host, device, drive.devid, Some(path)).await?;
+    }
+    Ok(())
+}
+
+/// Take the medium out. An empty drive stays as it is.
+pub(super) async fn eject(host: &Host, device: &str) -> Result<(), Failure> {
+    let context = host.context();
+    let vbd = guest::vbd(context, device)?;
+    if vbd.ty == Kind::Disk {
+        return Err(Error::MediaNotEjectable.into());
+    }
+    let domid = guest::domid(context)?;
+    if !guest::is_hvm(context) {
+        return vbd::unplug(host, device, false).await;
+    }
+    let drive = drive(host, vbd, domid).await?;
+    if device_model::has(context, device) {
+        let door = json!({"id": device_model::drive(drive.devid), "force": true});
+        device_model::ask(host, domid, "eject", door).await?;
+        record(host, device, drive.devid, None).await?;
+    }
+    let private = paths::private(&context.text, &drive.kind, drive.devid);
+    let held = drive.private.iter().any(|(key, _)| key == "dp-id");
+    let mut batch = Batch::new();
+    batch.guard(Guard::Exists(paths::trusted(domid, "vbd", drive.devid)));
+    batch.write(format!("{}/params", drive.backend_path()), "aio:");
+    batch.remove(format!("{}/vdi", drive.backend_path()));
+    host.store(batch).await?;
+    if held {
+        // The datapath's name goes last, so that whoever comes after a crash knows of it.
+        host.storage(StorageCall::Destroy { dp: vbd::datapath(domid, device) }).await?;
+        let mut batch = Batch::new();
+        batch.remove(format!("{private}/dp-id")).remove(format!("{private}/vdi-id"));
+        host.store(batch).await?;
+    }
+    Ok(())
+}
+
+/// The drive as it is plugged: one that QEMU serves, since no other can change its medium.
+async fn drive(host: &Host, vbd: &Vbd, domid: DomId) -> Result<Device, Failure> {
+    let found = device::find(host, domid, "vbd", &vbd.id.device).await?;
+    found.filter(|device| device.kind == "qdisk").ok_or_else(|| Error::DeviceNotConnected.into())
+}
+
+/// QEMU's next start is to find what it has now.
+async fn record(host: &Host, device: &str, key: u32, path: Option<String>) -> Result<(), Failure> {
+    let number = crate::interface::DeviceNumber::of_xenstore_key(key);
+    let index = number.map_or(0, |number| i64::from(number.disk));
+    host.change(Change::Extra(ExtraChange::QemuDisk(device.to_owned(), index, path))).await
+}

@@ -1,0 +1,85 @@
+//! Giving a VM another identity: the domain's handle and the trees in xenstore. Records go with the operation's end.
+
+use super::{device, paths};
+use crate::backend::{Failure, Host};
+use crate::host::{Batch, DomId, DomainAct, DomainInfo, Found, Perms, Query, Uuid};
+use crate::interface::Error;
+
+/// Levels of a VM's own trees.
+const DEEPEST: u32 = 8;
+
+/// Rename, or go on with a rename that was interrupted: the handle first, then all trees at once.
+pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
+    let context = host.context();
+    if to == context.id {
+        return Err(super::process::internal("vm cannot be renamed to itself"));
+    }
+    let old = host.find_domains(context.id).await?;
+    let new = host.find_domains(to).await?;
+    let domid = old.iter().chain(&new).map(|info| info.domid).next();
+    let trees = Trees::read(host, &to, domid).await?;
+    // A domain that has the new handle already and still belongs to the old tree was being renamed.
+    let begun = new.iter().all(|info| Some(info.domid) == domid && trees.is_ours);
+    if !begun || trees.target_taken {
+        return Err(Error::AlreadyExists("VM".to_owned(), to.text()).into());
+    }
+    if let Some(DomainInfo { domid, .. }) = old.first() {
+        host.domain(*domid, DomainAct::SetHandle(to)).await?;
+    }
+    let mut batch = Batch::new();
+    trees.move_to(&mut batch, &context.text, &to.text(), domid);
+    host.store(batch).await.map(|_| ())
+}
+
+/// What xenstore has of the VM.
+struct Trees {
+    /// The domain names this VM as its own.
+    is_ours: bool,
+    /// Another VM stands where this one is to go.
+    target_taken: bool,
+    vm: Vec<(String, String)>,
+    scratch: Vec<(String, String)>,
+}
+
+impl Trees {
+    async fn read(host: &Host, to: &Uuid, domid: Option<DomId>) -> Result<Trees, Failure> {
+        let from = &host.context().text;
+        let tree = |path| Query::Tree { path, depth: DEEPEST, limit: device::MOST_NODES };
+        let mut queries = vec![
+            tree(paths::vm(from)),
+            tree(paths::scratch(from)),
+            Query::Value(format!("{}/uuid", paths::vm(&to.text()))),
+        ];
+        queries.extend(domid.map(|domid| Query::Value(format!("{}/vm", paths::domain(domid)))));
+        let mut found = host.read(queries).await?.into_iter();
+        let mut nodes = || match found.next() {
+            Some(Found::Tree(nodes)) => nodes,
+            _ => Vec::new(),
+        };
+        let (vm, scratch) = (nodes(), nodes());
+        let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
+        let is_ours = found.next() == Some(Found::Value(Some(paths::vm(from))));
+        Ok(Trees { is_ours, target_taken, vm, scratch })
+    }
+
+    fn move_to(self, batch: &mut Batch, from: &str, to: &str, domid: Option<DomId>) {
+        if let Some(domid) = domid {
+            batch.write(format!("{}/vm", paths::domain(domid)), paths::vm(to));
+        }
+        let readable = domid.map_or(Perms::dom0(), |domid| Perms::readable(0, domid));
+        let moves = [
+            (self.vm, paths::vm(from), paths::vm(to), readable),
+            (self.scratch, paths::scratch(from), paths::scratch(to), Perms::dom0()),
+        ];
+        for (nodes, old, new, perms) in moves {
+            if nodes.is_empty() {
+                continue;
+            }
+            batch.mkdir(&new, perms);
+            for (path, value) in nodes {
+                batch.write(format!("{new}/{}", path.replace(from, to)), value.replace(from, to));
+            }
+            batch.remove(old);
+        }
+    }
+}
