@@ -167,7 +167,8 @@ impl Action {
                 Call::VmSetShadowMultiplier { id, multiplier: pick(choices, Concern::Workload, &[1.0, 2.0, 0.5]) }
             }
             Action::VmSetXsdata => {
-                let keys = [vec![("vm-data/a", "1")], vec![], vec![("vm-data/b/c", "2"), ("FIST/x", "y"), ("bad", "z")]];
+                let keys =
+                    [vec![("vm-data/a", "1")], vec![], vec![("vm-data/b/c", "2"), ("FIST/x", "y"), ("bad", "z")]];
                 Call::VmSetXsdata { id, xsdata: pick(choices, Concern::Workload, &keys).into_iter().collect() }
             }
             Action::VmRequestRdp => Call::VmRequestRdp { id, enabled: choices.odds(Concern::Workload, 2) },

@@ -226,11 +226,7 @@ fn disks(n: u32, guest: Guest, choices: &mut Choices) -> Vec<DiskShape> {
     for (slot, device) in names.into_iter().enumerate() {
         let drive = slot == 2;
         let shared = slot == 1 && choices.odds(config, 3);
-        let backend = if shared {
-            Disk::Vdi("sr/shared".to_owned())
-        } else {
-            pick(choices, config, &own(device))
-        };
+        let backend = if shared { Disk::Vdi("sr/shared".to_owned()) } else { pick(choices, config, &own(device)) };
         disks.push(DiskShape {
             device,
             backend: if drive && choices.odds(config, 2) { None } else { Some(backend) },

@@ -188,7 +188,8 @@ impl Ledger {
     fn undisturbed(&self, op: &Op, view: &View) -> Checked {
         let place = &self.places[op.asked.place];
         let Some(domid) = op.intact.filter(|_| place.disturbed <= op.seq && !op.committed) else { return Ok(()) };
-        let still = view.world.hypervisor().get(domid).is_some_and(|domain| state::is_intact(view.world, domid, domain));
+        let still =
+            view.world.hypervisor().get(domid).is_some_and(|domain| state::is_intact(view.world, domid, domain));
         if still {
             return Ok(());
         }
@@ -319,7 +320,8 @@ pub struct View<'a> {
 fn claims(op: &Op, view: &View) -> Checked {
     let Asked { action, place, id } = &op.asked;
     let shape = &view.swarm.shapes[*place];
-    let wrong = |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));
+    let wrong =
+        |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));
     let living: Vec<_> = state::living(view.world, *id).collect();
     let one = match living.as_slice() {
         [(domid, domain)] => Some((*domid, *domain)),

@@ -37,7 +37,11 @@ impl Trace {
 pub fn input(input: &Input) -> String {
     match input {
         Input::Call { call, client, request } => {
-            format!("> call {call} of client {client}: {} {}", request.call.method(), cut(&format!("{:?}", request.call)))
+            format!(
+                "> call {call} of client {client}: {} {}",
+                request.call.method(),
+                cut(&format!("{:?}", request.call))
+            )
         }
         Input::Hangup { client } => format!("> client {client} hangs up"),
         Input::Done { effect, outcome } => format!("> done {effect:?}: {}", self::outcome(outcome)),

@@ -37,7 +37,8 @@ pub struct Watcher {
 impl Watcher {
     /// One that has seen nothing.
     pub fn new(id: ClientId, mirrors: bool) -> Watcher {
-        let mut watcher = Watcher { id, from: None, view: BTreeMap::new(), wants: Vec::new(), mirrors, restarted: false };
+        let mut watcher =
+            Watcher { id, from: None, view: BTreeMap::new(), wants: Vec::new(), mirrors, restarted: false };
         watcher.ask();
         watcher
     }

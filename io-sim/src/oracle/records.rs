@@ -63,7 +63,8 @@ impl Shelf {
             }
             ("VM", Some(device)) => {
                 let prefix = format!("VM/{vm}/v");
-                records.devices = all.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)).count() as u32;
+                records.devices =
+                    all.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)).count() as u32;
                 let (_, name) = device.split_once('.').unwrap_or_default();
                 let named = value.is_none_or(|text| text.contains(&format!("[\"{vm}\",\"{name}\"]")));
                 if !named {

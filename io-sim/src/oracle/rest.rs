@@ -146,7 +146,8 @@ pub fn nothing_left(world: &World) -> Checked {
         }
     }
     for (key, device) in world.devices().iter() {
-        if !there(key.domid) && (device.live || world.store().exists(&backend((key.kind.name(), key.domid, key.devid), "")))
+        if !there(key.domid)
+            && (device.live || world.store().exists(&backend((key.kind.name(), key.domid, key.devid), "")))
         {
             return left(format!("device {key:?}"));
         }

@@ -22,9 +22,7 @@ pub fn is_complete(world: &World, domid: DomId, domain: &Domain) -> bool {
 
 /// Its guest runs, or could.
 pub fn is_intact(world: &World, domid: DomId, domain: &Domain) -> bool {
-    is_complete(world, domid, domain)
-        && domain.info.runnable()
-        && matches!(domain.guest.life, Life::Booting | Life::Up)
+    is_complete(world, domid, domain) && domain.info.runnable() && matches!(domain.guest.life, Life::Booting | Life::Up)
 }
 
 /// By which of its names a VM goes, and how it stands.

@@ -23,8 +23,11 @@ pub fn check(world: &World) -> Checked {
 /// Memory is neither made nor lost.
 pub fn check_memory(world: &World) -> Checked {
     let memory = world.hypervisor().memory();
-    let held: u64 =
-        world.hypervisor().iter().map(|(_, domain)| domain.info.total_pages * 4 + u64::from(domain.shadow) * 1024).sum();
+    let held: u64 = world
+        .hypervisor()
+        .iter()
+        .map(|(_, domain)| domain.info.total_pages * 4 + u64::from(domain.shadow) * 1024)
+        .sum();
     if held + memory.free + memory.scrub != memory.total {
         return Err(Violation::new("S15", format!("{memory:?} and {held} KiB of domains do not add up")));
     }

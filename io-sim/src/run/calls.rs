@@ -24,7 +24,8 @@ impl Run {
     pub(super) fn client_acts(&mut self, n: usize) {
         self.stand();
         let tag = format!("c{}", self.next_call);
-        let scene = Scene { swarm: &self.swarm, vms: &self.standings, mono: self.world.now().mono, tag: self.next_call };
+        let scene =
+            Scene { swarm: &self.swarm, vms: &self.standings, mono: self.world.now().mono, tag: self.next_call };
         let deed = self.clients[n].act(&scene, self.world.choices());
         match deed {
             Deed::Tend(call) => self.push_call(n, Who::Client(n, None), tag, call),
@@ -53,10 +54,8 @@ impl Run {
         let choices = self.world.choices();
         if asked.action.has_task() && choices.odds(Concern::Workload, habits.triggers) {
             let point = 1 + choices.choose(Concern::Workload, 12);
-            let trigger = Call::DebugTrigger {
-                cmd: "set-cancel-trigger".to_owned(),
-                args: vec![tag.clone(), point.to_string()],
-            };
+            let trigger =
+                Call::DebugTrigger { cmd: "set-cancel-trigger".to_owned(), args: vec![tag.clone(), point.to_string()] };
             self.push_call(n, Who::Nobody, tag.clone(), trigger);
         }
         let number = self.next_call;
@@ -111,7 +110,9 @@ impl Run {
         if asked.action.has_task() {
             match reply {
                 Ok(Answer::TaskId(id)) => self.follows(n, id, asked),
-                Ok(other) => return Err(Violation::new("calls", format!("{} answered {other:?}", asked.action.name()))),
+                Ok(other) => {
+                    return Err(Violation::new("calls", format!("{} answered {other:?}", asked.action.name())));
+                }
                 Err(_) => self.count(asked.action, Ended::Badly),
             }
             return Ok(());
@@ -221,7 +222,8 @@ impl Run {
     /// Whoever is told that an operation has ended well is told that its VM has changed.
     fn told_of_its_vm(&self, asked: &Asked) -> Checked {
         let ids = self.swarm.shapes[asked.place].ids.map(|id| id.text());
-        let gone = ids.iter().all(|id| id.parse().is_ok_and(|id| !self.shelf.of(id).is_some_and(|records| records.row)));
+        let gone =
+            ids.iter().all(|id| id.parse().is_ok_and(|id| !self.shelf.of(id).is_some_and(|records| records.row)));
         if gone || self.batch.iter().any(|vm| ids.contains(vm)) {
             return Ok(());
         }
@@ -260,7 +262,8 @@ impl Run {
             return;
         }
         self.struck.count("hang-up");
-        let gone: Vec<CallId> = self.open.iter().filter(|(_, open)| open.client == client).map(|(call, _)| *call).collect();
+        let gone: Vec<CallId> =
+            self.open.iter().filter(|(_, open)| open.client == client).map(|(call, _)| *call).collect();
         for call in gone {
             self.open.remove(&call);
             self.ledger.forget(Key::Call(call.0));
@@ -279,7 +282,9 @@ impl Run {
             }
             (Chore::Tasks, Ok(Answer::Tasks(tasks))) => {
                 match tasks.iter().find(|task| matches!(task.state, State::Pending(_))) {
-                    Some(task) => Err(Violation::new("L1", format!("task {} ({}) is pending at rest", task.id, task.dbg))),
+                    Some(task) => {
+                        Err(Violation::new("L1", format!("task {} ({}) is pending at rest", task.id, task.dbg)))
+                    }
                     None => Ok(()),
                 }
             }

@@ -49,7 +49,11 @@ impl Run {
             Kind::Destroyed => self.destroyed(),
             Kind::ClockJump => {
                 const YEAR: i64 = 365 * 86_400 * SECOND as i64;
-                let by = pick(self.world.choices(), Concern::Fault, &[60 * SECOND as i64, -(3600 * SECOND as i64), YEAR, -YEAR]);
+                let by = pick(
+                    self.world.choices(),
+                    Concern::Fault,
+                    &[60 * SECOND as i64, -(3600 * SECOND as i64), YEAR, -YEAR],
+                );
                 self.world.set_clock(by);
                 self.ledger.clock_set = true;
                 self.struck.count(kind.name());

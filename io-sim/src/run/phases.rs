@@ -207,7 +207,8 @@ impl Run {
     }
 
     fn restless(&mut self, why: &str) -> Checked {
-        let pending: Vec<String> = self.ledger.pending().map(|(key, op)| format!("{key:?} {:?}", op.asked.action)).collect();
+        let pending: Vec<String> =
+            self.ledger.pending().map(|(key, op)| format!("{key:?} {:?}", op.asked.action)).collect();
         let open = self.open.values().filter(|open| !matches!(open.who, Who::Watcher(_))).count();
         let text = format!(
             "no rest, {why}: machine at rest {}, {} flights, {open} open calls, pending {pending:?}, host at rest {}",

@@ -195,7 +195,8 @@ impl Run {
             self.machine.check_all();
         }
         if self.odd_process && self.world.config().odd_processes == 1 {
-            let odd = ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
+            let odd =
+                ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
             if odd > self.struck_processes() {
                 self.odd_process = false;
                 self.world.config_mut().odd_processes = self.swarm.host.odd_processes;
@@ -214,7 +215,8 @@ impl Run {
         if ids.into_iter().any(has) {
             return Ok(());
         }
-        let text = format!("domain {} of vm {} was made before its row and record were durable", event.domid, event.place);
+        let text =
+            format!("domain {} of vm {} was made before its row and record were durable", event.domid, event.place);
         Err(Violation::new("S19", text))
     }
 
