@@ -14,3 +14,4 @@ pub mod machine;
 pub mod operation;
 pub mod recovery;
 pub mod wire;
+pub mod xl;
