@@ -53,7 +53,17 @@ fn no_socket() {
 
 #[test]
 fn no_file() {
-    none_of(&["std::fs", "std::io::stdin", "std::io::stdout", "std::io::stderr", "println!", "eprintln!", "File::"]);
+    none_of(&[
+        "std::fs",
+        "std::io::stdin",
+        "std::io::stdout",
+        "std::io::stderr",
+        "println!",
+        "eprintln!",
+        "fs::File",
+        "File::open",
+        "File::create",
+    ]);
 }
 
 #[test]

@@ -1,3 +1,21 @@
 //! The daemon and the command line: what does, where core decides.
 
+pub mod bell;
 pub mod cli;
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod daemon;
+pub mod database;
+pub mod driver;
+pub mod failure;
+pub mod flights;
+pub mod host;
+pub mod inbox;
+pub mod instance;
+pub mod listener;
+pub mod log;
+pub mod options;
+#[cfg(test)]
+mod scratch;

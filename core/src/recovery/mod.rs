@@ -13,3 +13,6 @@ pub use explain::explain;
 pub use intent::{Goal, Intent};
 pub use record::Record;
 pub use verdict::{Repair, Sensible, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::effect::Applied;
 use super::event::Event;
-use super::guest::{Life, Step};
+use super::guest::Life;
 use super::hypervisor::PAGE;
 use super::pace::Takes;
 use super::world::World;
@@ -103,14 +103,9 @@ impl World {
     }
 
     fn wake(&mut self, domid: DomId) {
-        let now = self.now.mono;
-        let Some(domain) = self.hypervisor.get_mut(domid) else { return };
-        if std::mem::take(&mut domain.guest.asleep) {
-            let parked: Vec<Step> = std::mem::take(&mut domain.guest.parked);
-            for step in parked {
-                self.queue.push(now, Event::Guest(domid, step));
-            }
-            self.all_turns(domid);
+        if let Some(domain) = self.hypervisor.get_mut(domid) {
+            domain.guest.asleep = false;
+            self.guest_catches_up(domid);
         }
     }
 

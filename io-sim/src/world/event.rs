@@ -3,7 +3,7 @@
 use super::device::DeviceKey;
 use super::guest::Step;
 use std::collections::BTreeMap;
-use xenops_core::host::DomId;
+use xenops_core::host::{DomId, Token};
 
 /// One thing that will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) enum Event {
     Scrubbed(u64),
     /// The console daemon attaches to a domain.
     Console(DomId),
+    /// A notice arrives.
+    Notice(Token),
 }
 
 /// When, and which of those at the same time.
@@ -44,6 +46,10 @@ impl Queue {
         let moment = (at, self.thought_of);
         self.events.insert(moment, event);
         moment
+    }
+
+    pub(super) fn cancel_notice(&mut self, token: Token) {
+        self.events.retain(|_, event| *event != Event::Notice(token));
     }
 
     pub(super) fn cancel(&mut self, moment: Moment) {

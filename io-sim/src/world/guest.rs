@@ -111,12 +111,17 @@ impl World {
         } else {
             domain.count_time(now);
         }
-        if let Some(domain) = self.hypervisor.get_mut(domid)
-            && !domain.guest.asleep
-        {
-            for step in std::mem::take(&mut domain.guest.parked) {
-                self.queue.push(now, Event::Guest(domid, step));
-            }
+        self.guest_catches_up(domid);
+    }
+
+    /// What it would have done while it could not run, it does now.
+    pub(super) fn guest_catches_up(&mut self, domid: DomId) {
+        let Some(domain) = self.hypervisor.get_mut(domid).filter(|domain| !domain.guest.asleep) else { return };
+        for step in std::mem::take(&mut domain.guest.parked) {
+            self.queue.push(self.now.mono, Event::Guest(domid, step));
+        }
+        if domain.guest.drivers {
+            self.all_turns(domid);
         }
     }
 
@@ -414,6 +419,10 @@ impl World {
             Unplugs::Well => self.frontend_closes(key),
             Unplugs::Late => self.guest_will(key.domid, Takes::Whim, Step::Release(key)),
             Unplugs::Refuses => self.frontend_refuses(key),
+            Unplugs::Relents => {
+                self.frontend_refuses(key);
+                self.guest_will(key.domid, Takes::Whim, Step::Release(key));
+            }
         }
     }
 }

@@ -4,9 +4,9 @@ use super::guest::Life;
 use super::hypervisor::PAGE;
 use super::image::Saved;
 use super::pace::Takes;
-use super::traits::Traits;
+use super::traits::{Drivers, Traits};
 use super::world::World;
-use xenops_core::host::{DomId, Exit, Fault, Handle, ShutdownCode};
+use xenops_core::host::{DomId, Exit, Fault, Flavour, Handle, ShutdownCode};
 
 /// Frame numbers that a helper gives as the store's and the console's rings.
 const RINGS: &str = "778753 778754";
@@ -148,7 +148,8 @@ impl World {
             domain.guest.generation = saved.generation;
             domain.guest.traits = saved.traits;
             domain.guest.life = life;
-            domain.guest.drivers = life == Life::Frozen;
+            let drivers = domain.flavour != Flavour::Hvm || saved.traits.drivers == Drivers::Paravirtual;
+            domain.guest.drivers = life == Life::Frozen && drivers;
             domain.info.vcpus = domain.max_vcpus;
         }
         // Somebody may have let it run before there was anything to run.

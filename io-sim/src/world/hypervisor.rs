@@ -56,6 +56,7 @@ impl Hypervisor {
         dom0.info.paused = false;
         dom0.info.vcpus = cpus;
         dom0.info.total_pages = DOM0 / PAGE;
+        dom0.info.max_pages = u64::MAX / PAGE;
         dom0.introduced = true;
         hypervisor.domains.insert(0, dom0);
         hypervisor
@@ -170,7 +171,7 @@ fn domain(domid: DomId, handle: Uuid, flavour: Flavour, max_vcpus: u32) -> Domai
         shutdown: None,
         hvm: flavour != Flavour::Pv,
         total_pages: 0,
-        max_pages: u64::MAX / PAGE,
+        max_pages: 0,
         cpu_time: 0,
         vcpus: 0,
     };

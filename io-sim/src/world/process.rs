@@ -178,6 +178,9 @@ impl World {
     /// The process goes on when it is told something; at once if it has been.
     pub(super) fn reads(&mut self, pid: u32) {
         let Some(process) = self.processes.all.get_mut(&pid) else { return };
+        if !process.of_this_daemon {
+            return self.exits(pid, Exit::Signal(13));
+        }
         process.reads = process.told.is_empty();
         if !process.reads {
             let takes = takes(process.spawn.role);

@@ -12,6 +12,7 @@ use xenops_core::host::Exit;
 #[derive(Clone, Debug, Default)]
 pub struct Attachments {
     loops: BTreeMap<u32, String>,
+    free_loops: BTreeSet<u32>,
     users: BTreeMap<String, BTreeSet<DeviceKey>>,
 }
 
@@ -22,7 +23,8 @@ impl Attachments {
     }
 
     fn loop_for(&mut self, file: &str) -> u32 {
-        let number = (0..).find(|number| !self.loops.contains_key(number)).expect("some number is free");
+        // Numbers are those of `loops` and `free_loops`, without gaps.
+        let number = self.free_loops.pop_first().unwrap_or(self.loops.len() as u32);
         self.loops.insert(number, file.to_owned());
         number
     }
@@ -132,7 +134,9 @@ impl World {
         }
         let node = self.backend_value(key, "node").and_then(|node| node.strip_prefix("/dev/loop")?.parse().ok());
         if let Some(number) = node {
-            self.attachments.loops.remove(&number);
+            if self.attachments.loops.remove(&number).is_some() {
+                self.attachments.free_loops.insert(number);
+            }
         }
         let params = self.backend_value(key, "params").unwrap_or_default().to_owned();
         if let Some(users) = self.attachments.users.get_mut(&params) {

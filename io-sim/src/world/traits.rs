@@ -68,6 +68,8 @@ traits! {
         Late,
         /// Says that it is in use, and keeps it.
         Refuses,
+        /// Says that it is in use, and lets it go later all the same.
+        Relents,
     }
     /// What it does with its memory target.
     Balloons {

@@ -26,7 +26,15 @@ pub(super) struct Node {
     pub(super) perms: Arc<Perms>,
     pub(super) interests: Vec<Interest>,
     parent: Id,
-    children: Vec<(Box<str>, Id)>,
+    children: Vec<Child>,
+}
+
+/// A name, with its beginning beside it as a number: most comparisons end there.
+#[derive(Clone, Debug)]
+struct Child {
+    beginning: u64,
+    name: Box<str>,
+    id: Id,
 }
 
 /// All nodes.
@@ -78,18 +86,24 @@ impl Tree {
 
     /// A child by name, present or not.
     pub(super) fn child(&self, id: Id, name: &str) -> Option<Id> {
+        self.search(id, name).ok().map(|at| self.node(id).children[at].id)
+    }
+
+    fn search(&self, id: Id, name: &str) -> Result<usize, usize> {
+        let first = beginning(name);
         let children = &self.node(id).children;
-        children.binary_search_by(|(other, _)| (**other).cmp(name)).ok().map(|at| children[at].1)
+        children.binary_search_by(|other| other.beginning.cmp(&first).then_with(|| (*other.name).cmp(name)))
     }
 
     /// A child by name; made, but not present, where it is missing.
     pub(super) fn step(&mut self, id: Id, name: &str) -> Id {
-        match self.node(id).children.binary_search_by(|(other, _)| (**other).cmp(name)) {
-            Ok(at) => self.node(id).children[at].1,
+        match self.search(id, name) {
+            Ok(at) => self.node(id).children[at].id,
             Err(at) => {
-                let child = self.make(id);
-                self.node_mut(id).children.insert(at, (name.into(), child));
-                child
+                let made = self.make(id);
+                let child = Child { beginning: beginning(name), name: name.into(), id: made };
+                self.node_mut(id).children.insert(at, child);
+                made
             }
         }
     }
@@ -110,16 +124,13 @@ impl Tree {
 
     /// Children that are present, by name.
     pub(super) fn children(&self, id: Id) -> impl Iterator<Item = (&str, Id)> {
-        self.node(id)
-            .children
-            .iter()
-            .filter(|(_, child)| self.node(*child).present)
-            .map(|(name, child)| (&**name, *child))
+        let children = self.node(id).children.iter();
+        children.filter(|child| self.node(child.id).present).map(|child| (&*child.name, child.id))
     }
 
     /// All that stand below a node, present or not.
     pub(super) fn below(&self, id: Id) -> impl Iterator<Item = Id> {
-        self.node(id).children.iter().map(|(_, child)| *child)
+        self.node(id).children.iter().map(|child| child.id)
     }
 
     /// Give back a node that is not present, that nobody is interested in and that has no children, and such parents.
@@ -130,7 +141,7 @@ impl Tree {
                 return;
             }
             let parent = node.parent;
-            self.node_mut(parent).children.retain(|(_, child)| *child != id);
+            self.node_mut(parent).children.retain(|child| child.id != id);
             self.free.push(id);
             id = parent;
         }
@@ -139,12 +150,12 @@ impl Tree {
     /// Give back what `prune` would, of the whole subtree below and at a node.
     pub(super) fn prune_below(&mut self, id: Id) {
         let mut children = std::mem::take(&mut self.node_mut(id).children);
-        children.retain(|(_, child)| {
-            self.prune_below(*child);
-            let node = self.node(*child);
+        children.retain(|child| {
+            self.prune_below(child.id);
+            let node = self.node(child.id);
             let keep = node.present || !node.interests.is_empty() || !node.children.is_empty();
             if !keep {
-                self.free.push(*child);
+                self.free.push(child.id);
             }
             keep
         });
@@ -152,19 +163,53 @@ impl Tree {
     }
 }
 
+/// The first eight bytes; names have no zero bytes, so that numbers and names have the same order.
+fn beginning(name: &str) -> u64 {
+    let mut first = [0; 8];
+    let length = name.len().min(8);
+    first[..length].copy_from_slice(&name.as_bytes()[..length]);
+    u64::from_be_bytes(first)
+}
+
 /// A path's parts; of `/` none.
-pub(super) fn names(path: &str) -> impl Iterator<Item = &str> {
-    path[1..].split('/').filter(|name| !name.is_empty())
+pub(super) fn names(path: &str) -> Names<'_> {
+    Names { rest: path.get(1..).unwrap_or_default() }
+}
+
+/// See [`names`].
+pub(super) struct Names<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        // Names are short: a plain loop finds their ends sooner than a search built for long texts.
+        let end = self.rest.bytes().position(|byte| byte == b'/');
+        let (name, rest) = match end {
+            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+            None => (self.rest, ""),
+        };
+        self.rest = rest;
+        Some(name)
+    }
 }
 
 /// Whether xenstored takes this path.
 pub(super) fn valid(path: &str) -> bool {
     const LONGEST: usize = 3072;
     let bytes = path.as_bytes();
-    let fine = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'@' | b'-');
-    bytes.first() == Some(&b'/')
-        && bytes.len() <= LONGEST
-        && bytes.iter().all(fine)
-        && (bytes.len() == 1 || bytes.last() != Some(&b'/'))
-        && !bytes.windows(2).any(|pair| pair == b"//")
+    let mut before = 0;
+    for byte in bytes {
+        let fine = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'-');
+        if !fine && (*byte != b'/' || before == b'/') {
+            return false;
+        }
+        before = *byte;
+    }
+    bytes.first() == Some(&b'/') && bytes.len() <= LONGEST && (bytes.len() == 1 || before != b'/')
 }

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use std::sync::Arc;
 use xenops_core::host::hash::Fingerprint;
-use xenops_core::host::{DomId, Exit, HostFacts, Now, Outcome, Role, Token};
+use xenops_core::host::{DomId, Exit, HostFacts, Now, Outcome, Token};
 use xenops_core::interface::Host;
 use xenops_core::machine::EffectId;
 
@@ -48,6 +48,7 @@ pub struct World {
     pub(super) queue: Queue,
     pub(super) outcomes: VecDeque<(EffectId, Outcome)>,
     pub(super) notices: Vec<Token>,
+    coming: Vec<Token>,
     pub(super) woken: Vec<u64>,
     pub(super) tally: Tally,
     pub(super) host: Arc<Host>,
@@ -75,6 +76,7 @@ impl World {
             queue: Queue::default(),
             outcomes: VecDeque::new(),
             notices: Vec::new(),
+            coming: Vec::new(),
             woken: Vec::new(),
             tally: Tally::default(),
             host: Arc::new(facts::host(&config)),
@@ -275,6 +277,7 @@ impl World {
                 self.memory_changed();
             }
             Event::Console(domid) => self.console_daemon_attaches(domid),
+            Event::Notice(token) => self.notice_arrives(token),
         }
     }
 
@@ -310,9 +313,31 @@ impl World {
         }
     }
 
+    /// The daemon is told soon; what changes until then needs no telling again.
     fn notice(&mut self, token: Token) {
+        if self.notices.contains(&token) || self.coming.contains(&token) {
+            return;
+        }
+        match self.draw(Takes::Request) {
+            0 => self.notices.push(token),
+            after => {
+                self.coming.push(token);
+                self.queue.push(self.now.mono + after, Event::Notice(token));
+            }
+        }
+    }
+
+    fn notice_arrives(&mut self, token: Token) {
+        self.coming.retain(|other| *other != token);
         if !self.notices.contains(&token) {
             self.notices.push(token);
+        }
+    }
+
+    fn forget_notices(&mut self) {
+        self.notices.clear();
+        for token in std::mem::take(&mut self.coming) {
+            self.queue.cancel_notice(token);
         }
     }
 
@@ -344,17 +369,16 @@ impl World {
     pub fn daemon_crash(&mut self) {
         self.cut_off_effects();
         self.hypervisor.forget_leaving();
-        let pids: Vec<u32> = self.processes.iter().map(|process| process.pid).collect();
         self.processes.orphan();
-        for pid in pids {
-            let Some(role) = self.processes.all.get(&pid).map(|process| process.spawn.role) else { continue };
-            let dies = match role {
-                Role::DeviceModel => false,
-                Role::Hotplug | Role::Hook => self.choices.choose(Concern::Fault, 2) == 1,
-                // Most notice at once that nobody listens any more, some only after their next step.
-                _ => self.choices.choose(Concern::Fault, 4) != 3,
-            };
-            if dies {
+        let orphans: Vec<(u32, bool)> = self
+            .processes
+            .iter()
+            .filter(|process| !process.spawn.role.outlives_daemon())
+            .map(|process| (process.pid, process.next.is_some()))
+            .collect();
+        for (pid, busy) in orphans {
+            // Who does not read or hang notices only after his next step, if ever, that nobody listens any more.
+            if !busy || self.choices.choose(Concern::Fault, 2) == 1 {
                 self.exits(pid, Exit::Signal(13));
             }
         }
@@ -362,7 +386,7 @@ impl World {
         self.images.close_all();
         self.settle();
         self.outcomes.clear();
-        self.notices.clear();
+        self.forget_notices();
         self.note(12, 0, 0);
     }
 
@@ -377,7 +401,7 @@ impl World {
         self.flights.clear();
         self.queue.clear();
         self.outcomes.clear();
-        self.notices.clear();
+        self.forget_notices();
         self.woken.clear();
         self.trace.write_u64(self.store.trace());
         self.store = Store::new();

@@ -1,3 +1,7 @@
 //! `xenopsd`: the daemon.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xenops_io_xen::daemon::main(std::env::args().skip(1))
+}

@@ -3,6 +3,7 @@
 use super::{device, paths};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Host, Observation};
 use crate::host::{DomId, DomainAct, DomainInfo, Found, Query, Reply, Request, Role, StorageCall};
+use crate::interface::Disk;
 
 /// What a client sees as the guest agent's map: where, and how many levels. Upstream's depths count from 0.
 const AGENT: [(&str, u32); 8] = [
@@ -42,7 +43,11 @@ pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
         ask_the_host(host, &mut domain).await?;
         seen.domains.push(domain);
     }
-    for domid in &seen.leftovers {
+    let stored = context.vbds.iter().any(|vbd| matches!(vbd.backend, Some(Disk::Vdi(_))))
+        || context.extra.as_ref().is_some_and(|extra| !extra.attached_vdis.is_empty());
+    let living = seen.domains.iter().map(|domain| domain.info.domid).filter(|_| stored);
+    let domids: Vec<_> = living.chain(seen.leftovers.iter().copied()).collect();
+    for domid in domids {
         let prefix = format!("vbd/{domid}/");
         if let Reply::Names(names) = host.request(Request::Storage(StorageCall::List { prefix })).await? {
             seen.datapaths.extend(names);

@@ -4,10 +4,10 @@ use super::device::{self, Addition, Device};
 use super::process::internal;
 use super::script::{self, Call};
 use super::{device_model, guest, paths};
-use crate::backend::{Change, Context, ExtraChange, Failure, Host};
+use crate::backend::{Change, Context, ExtraChange, Failure, Host, ionice_words};
 use crate::host::{Batch, Condition, DomId, Found, Guard, Query, StorageCall};
 use crate::interface::device_number::{Bus, DeviceNumber};
-use crate::interface::vbd::{Class, Kind, Mode, Qos, Scheduler};
+use crate::interface::vbd::{Kind, Mode};
 use crate::interface::{Disk, Error, Vbd};
 
 /// What is behind a disk, ready to be opened.
@@ -176,7 +176,7 @@ fn keys(
         private.push((text("dp-id"), datapath(domid, device)));
         private.push((text("vdi-id"), text(vdi)));
     }
-    private.extend(vbd.qos.map(|qos| (text("qos"), words(qos))));
+    private.extend(vbd.qos.map(|qos| (text("qos"), ionice_words(&qos))));
     private.extend(vbd.extra_private_keys.iter().cloned());
     let mut backend: Vec<_> = backend.into_iter().map(|(key, value)| (text(key), value)).collect();
     backend.extend(vbd.extra_backend_keys.iter().cloned());
@@ -320,26 +320,8 @@ pub(super) async fn set_qos(host: &Host, device: &str) -> Result<(), Failure> {
     let mut batch = Batch::new();
     batch.guard(Guard::Exists(paths::trusted(found.domid, "vbd", found.devid)));
     match qos {
-        Some(qos) => batch.write(path, words(qos)),
+        Some(qos) => batch.write(path, ionice_words(&qos)),
         None => batch.remove(path),
     };
     host.store(batch).await.map(|_| ())
-}
-
-/// A priority in the words of `ionice`.
-pub(super) fn words(Qos::Ionice(scheduler): Qos) -> String {
-    let (class, level) = match scheduler {
-        Scheduler::RealTime(class) => ("realtime", Some(class)),
-        Scheduler::BestEffort(class) => ("best-effort", Some(class)),
-        Scheduler::Idle => ("idle", None),
-    };
-    let level = level.map(|class| match class {
-        Class::Highest => 0,
-        Class::High => 2,
-        Class::Normal => 4,
-        Class::Low => 6,
-        Class::Lowest => 7,
-        Class::Other(level) => level,
-    });
-    level.map_or(class.to_owned(), |level| format!("{class}: prio {level}"))
 }

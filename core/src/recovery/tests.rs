@@ -1,0 +1,6 @@
+//! Recovery against a small model of one VM's world, in which a plan can stop between any two effects.
+
+mod convergence;
+mod crashes;
+mod hazards;
+mod world;

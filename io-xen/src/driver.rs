@@ -1,0 +1,246 @@
+//! The driver: what comes in goes to the machine, what comes out is done.
+
+use crate::bell::Bell;
+use crate::clients::{Client, Clients};
+use crate::clock::{self, Clock};
+use crate::database::{Append, Database};
+use crate::flights::{Flights, Landing};
+use crate::host::Host;
+use crate::inbox::{Arrival, Inbox, Promise};
+use crate::log;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+use xenops_core::host::{Entry, Fault, Now, Outcome, Request};
+use xenops_core::interface::Call;
+use xenops_core::machine::effect::straggler_token;
+use xenops_core::machine::{CallId, ClientId, Config, Effect, EffectId, Effects, Input, Machine};
+use xenops_core::wire::{Connection, Incoming};
+
+/// Arrivals handled in one turn: their records share one sync, and nobody else is heard meanwhile.
+const TURN: usize = 128;
+
+/// Drives a machine. Every task of the daemon shares it; all are on one thread.
+pub struct Driver {
+    clock: Clock,
+    inbox: Rc<Inbox>,
+    host: Box<dyn Host>,
+    database: Database,
+    decider: RefCell<Decider>,
+    clients: RefCell<Clients>,
+    // When `run` wakes up by itself.
+    armed: Cell<u64>,
+    closing: Cell<bool>,
+    stop: Bell,
+}
+
+struct Decider {
+    machine: Machine,
+    effects: Effects,
+    flights: Flights,
+    appends: Vec<Append>,
+}
+
+impl Driver {
+    /// Opens the machine on these records.
+    pub fn open(
+        config: Config,
+        clock: Clock,
+        host: Box<dyn Host>,
+        inbox: Rc<Inbox>,
+        database: Database,
+        records: Vec<Entry>,
+    ) -> Driver {
+        let mut effects = Effects::new();
+        let machine = Machine::open(config, clock.now(), records, &mut effects);
+        let decider = Decider { machine, effects, flights: Flights::default(), appends: Vec::new() };
+        let driver = Driver {
+            clock,
+            inbox,
+            host,
+            database,
+            decider: RefCell::new(decider),
+            clients: RefCell::default(),
+            armed: Cell::new(u64::MAX),
+            closing: Cell::new(false),
+            stop: Bell::default(),
+        };
+        driver.carry_out(&mut driver.decider.borrow_mut());
+        driver
+    }
+
+    /// Turns for ever: when something has arrived, and when it is time.
+    pub async fn run(&self) {
+        loop {
+            if self.turn() {
+                smol::future::yield_now().await;
+                continue;
+            }
+            let deadline = self.deadline();
+            self.armed.set(deadline.unwrap_or(u64::MAX));
+            let time = async {
+                match deadline {
+                    Some(moment) => drop(smol::Timer::after(clock::until(moment)).await),
+                    None => smol::future::pending().await,
+                }
+            };
+            smol::future::or(self.inbox.bell().heard(), time).await;
+        }
+    }
+
+    /// Handles what has arrived and what is due, as much as fits one turn. Whether more is left.
+    fn turn(&self) -> bool {
+        self.inbox.attend(true);
+        let now = self.clock.now();
+        self.host.advance(now.mono);
+        let mut decider = self.decider.borrow_mut();
+        self.tick(&mut decider, now);
+        for _ in 0..TURN {
+            let Some(arrival) = self.inbox.pop() else { break };
+            if let Some(input) = decider.input(arrival) {
+                decider.handle(now, input);
+                self.carry_out(&mut decider);
+            }
+        }
+        if !decider.appends.is_empty() {
+            self.database.append(std::mem::take(&mut decider.appends));
+        }
+        drop(decider);
+        self.inbox.attend(false);
+        !self.inbox.is_empty()
+    }
+
+    fn tick(&self, decider: &mut Decider, now: Now) {
+        while let Some(effect) = decider.flights.overdue(now.mono) {
+            log::warning("driver", format_args!("request {effect} has not ended by its deadline"));
+            let outcome = Outcome::Unknown(Fault::TimedOut);
+            decider.handle(now, Input::Done { effect, outcome });
+            self.carry_out(decider);
+        }
+        if decider.machine.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            decider.handle(now, Input::Tick);
+            self.carry_out(decider);
+        }
+    }
+
+    fn carry_out(&self, decider: &mut Decider) {
+        let Decider { effects, flights, appends, .. } = decider;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Do { effect, request, deadline } => {
+                    flights.depart(effect, deadline);
+                    let promise = Promise::new(effect, self.inbox.clone());
+                    match request {
+                        Request::Append(entries) => appends.push((promise, entries)),
+                        request => self.host.start(request, promise),
+                    }
+                }
+                Effect::Abort { effect, deadline } => {
+                    flights.hasten(effect, deadline);
+                    self.host.abort(effect);
+                }
+                Effect::Reply { call, reply } => self.clients.borrow_mut().reply(call, &reply),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let decider = self.decider.borrow();
+        let deadlines = [decider.machine.deadline(), decider.flights.next(), self.host.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Takes a new client.
+    pub fn connect(&self, connection: Connection) -> Rc<Client> {
+        self.clients.borrow_mut().add(connection)
+    }
+
+    /// Lets the machine handle these calls of a client now. What can be answered at once is, when this returns.
+    pub fn call(&self, client: ClientId, calls: impl IntoIterator<Item = Incoming>) {
+        self.inbox.attend(true);
+        for Incoming { id, request } in calls {
+            // Upstream ends without a word.
+            if matches!(request.call, Call::DebugShutdown) {
+                log::info("driver", format_args!("DEBUG.shutdown from client {client}"));
+                self.stop.ring();
+                continue;
+            }
+            let call: CallId = self.clients.borrow_mut().open(client, id);
+            self.inbox.push(Arrival::Call(call, client, request));
+        }
+        let more = self.turn();
+        if more || self.deadline().is_some_and(|deadline| deadline < self.armed.get()) {
+            self.inbox.bell().ring();
+        }
+    }
+
+    /// A client has gone.
+    pub fn hang_up(&self, client: ClientId) {
+        self.clients.borrow_mut().remove(client);
+        self.inbox.push(Arrival::Hangup(client));
+    }
+
+    /// The clients.
+    pub fn clients(&self) -> &RefCell<Clients> {
+        &self.clients
+    }
+
+    /// The host.
+    pub fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// The records' place.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Waits until a client asks the daemon to end.
+    pub async fn stop_asked(&self) {
+        self.stop.heard().await;
+    }
+
+    /// Whether calls are taken.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Takes no more calls, and waits until no request is in flight.
+    pub async fn drain(&self) {
+        self.closing.set(true);
+        while !self.decider.borrow().flights.is_empty() || !self.inbox.is_empty() {
+            smol::Timer::after(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Decider {
+    fn handle(&mut self, now: Now, input: Input) {
+        self.machine.handle(now, input, &mut self.effects);
+    }
+
+    fn input(&mut self, arrival: Arrival) -> Option<Input> {
+        Some(match arrival {
+            Arrival::Call(call, client, request) => Input::Call { call, client, request },
+            Arrival::Hangup(client) => Input::Hangup { client },
+            Arrival::Answered(effect, outcome) => self.answered(effect, outcome)?,
+            Arrival::Noticed(token) => Input::Noticed { token },
+            Arrival::Everything => Input::Everything,
+        })
+    }
+
+    fn answered(&mut self, effect: EffectId, outcome: Outcome) -> Option<Input> {
+        match self.flights.land(effect) {
+            Some(Landing::InTime) => Some(Input::Done { effect, outcome }),
+            Some(Landing::Late) => {
+                log::info("driver", format_args!("request {effect} has ended after all: {outcome:?}"));
+                Some(Input::Noticed { token: straggler_token(effect) })
+            }
+            // A host that answers twice: the first answer stands.
+            None => {
+                log::error("driver", format_args!("request {effect} was answered twice, now: {outcome:?}"));
+                None
+            }
+        }
+    }
+}

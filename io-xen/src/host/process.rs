@@ -1,0 +1,104 @@
+//! A simulated host as a process of its own, behind a socket: it outlives the daemons that it serves.
+
+use super::frames::{Asked, Frames, Told};
+use super::simulated;
+use crate::clock;
+use crate::failure::{Failure, plain};
+use crate::instance::Lock;
+use crate::log;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xenops_io_sim::world::{Pace, World};
+
+/// How often a host without a daemon looks whether its directory is still there: it ends when it is not.
+const PATROL: Duration = Duration::from_secs(1);
+
+/// Where a host in this directory listens.
+pub fn socket(directory: &Path) -> PathBuf {
+    directory.join("host")
+}
+
+/// Where it says its process number.
+pub fn pid_file(directory: &Path) -> PathBuf {
+    directory.join("host.pid")
+}
+
+/// Runs a host in this directory, until the directory or its socket is taken away.
+pub fn run(directory: &Path, pace: Pace) -> Result<(), Failure> {
+    // In a session of its own: what ends the daemon's terminal does not end the host.
+    let _ = rustix::process::setsid();
+    let _lock = Lock::take(directory, "host.lock", "host", "host")?;
+    let path = socket(directory);
+    let failure = |error: io::Error| Failure::path("listen on", &path, "host", &error);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failure(error)),
+        _ => {}
+    }
+    fs::write(pid_file(directory), format!("{}\n", std::process::id())).map_err(failure)?;
+    let mut world = simulated::world(pace);
+    let listener = UnixListener::bind(&path).map_err(failure)?;
+    log::info("host", format_args!("a simulated host listens on {}", path.display()));
+    while path.exists() {
+        if !wait(&listener, false, Some(PATROL)).map_err(failure)? {
+            continue;
+        }
+        let (stream, _) = listener.accept().map_err(failure)?;
+        log::info("host", "a daemon has come");
+        let ended = serve(&mut world, stream, &path);
+        // What happened until now, its daemon may have seen; what was under way is cut off.
+        world.run_until(clock::mono());
+        world.daemon_crash();
+        let why = ended.map_or_else(|error| plain(&error), |()| "the host ends".to_owned());
+        log::info("host", format_args!("the daemon has gone: {why}"));
+    }
+    log::info("host", "the socket was taken away, the host ends");
+    Ok(())
+}
+
+// Serves one daemon until it goes.
+fn serve(world: &mut World, stream: UnixStream, path: &Path) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let mut frames = Frames::new(stream);
+    frames.say(&Told::Facts((*world.facts()).clone()));
+    loop {
+        while let Some((effect, outcome)) = world.take_outcome() {
+            frames.say(&Told::Done(effect, outcome));
+        }
+        while let Some(token) = world.take_notice() {
+            frames.say(&Told::Noticed(token));
+        }
+        let left = frames.send()?;
+        let next = world.next_event().map_or(PATROL, |moment| clock::until(moment).min(PATROL));
+        let readable = wait(frames.stream(), left, Some(next))?;
+        world.run_until(clock::mono());
+        if !readable {
+            if !path.exists() {
+                return Ok(());
+            }
+            continue;
+        }
+        frames.receive()?;
+        while let Some(asked) = frames.hear()? {
+            match asked {
+                Asked::Start(effect, request) => world.start(effect, request),
+                Asked::Abort(effect) => world.abort(effect),
+            }
+        }
+    }
+}
+
+// Until it is readable, or writable where that is asked for, or time is up. Whether it is readable.
+fn wait(socket: &impl AsFd, writable: bool, at_most: Option<Duration>) -> io::Result<bool> {
+    let out = if writable { PollFlags::OUT } else { PollFlags::empty() };
+    let mut sockets = [PollFd::new(socket, PollFlags::IN | out)];
+    let at_most = at_most.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() });
+    match poll(&mut sockets, at_most.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(sockets[0].revents().intersects(!PollFlags::OUT)),
+        Err(error) => Err(error.into()),
+    }
+}
