@@ -138,12 +138,13 @@ pub(super) async fn prepare(host: &Host, domid: DomId, kind: &BuilderInfo) -> Re
     let vm = &context.vm;
     let max = overhead::mib(vm.memory_static_max);
     let vcpus = vm.vcpu_max.max(1) as u32;
-    if let Some(mode) = timer_mode(context) {
+    let container = guest::flavour(kind) != Flavour::Pv;
+    if let Some(mode) = timer_mode(context).filter(|_| container) {
         host.domain(domid, DomainAct::TimerMode(mode)).await?;
     }
     host.domain(domid, DomainAct::MaxVcpus(vcpus)).await?;
     // The shadow call fails on a PV domain where Xen has no shadow paging, and comes after the vCPUs elsewhere.
-    if guest::flavour(kind) == Flavour::Pv {
+    if !container {
         host.domain(domid, DomainAct::MemmapLimit(1024 * overhead::xen_max(kind, max))).await?;
     } else {
         let mib = overhead::shadow(max, u64::from(vcpus), overhead::multiplier(kind));

@@ -18,6 +18,9 @@ const MOST_VCPUS: u32 = 8192;
 /// tree is not complete either.
 pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
     let context = host.context();
+    if context.domid.is_some() {
+        return Err(Error::AlreadyExists("domain".to_owned(), context.text.clone()).into());
+    }
     let suspended = context.extra.as_ref().filter(|extra| extra.suspend_memory_bytes != 0);
     let extra = match suspended {
         Some(extra) => extra.clone(),

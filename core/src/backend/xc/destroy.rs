@@ -11,9 +11,9 @@ use crate::host::time::SECOND;
 use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, Role, StorageCall, Uuid};
 
 /// Devices, and datapaths, that one turn deals with.
-const TURN: usize = 4;
+const TURN: usize = 3;
 
-/// How long a back end has to let go of a dead guest's device.
+/// How long a back end has to let go of a device of a guest that will not run again.
 const PATIENCE: u64 = 10 * SECOND;
 
 /// Back ends that may have a directory for a domain, beside those that are listed.
@@ -22,8 +22,8 @@ const OTHER_KINDS: [&str; 5] = ["vbd3", "9pfs", "console", "vkbd", "vfb"];
 /// What is left of a domain.
 pub(super) struct Remains {
     domid: DomId,
-    /// Xen still has it.
-    alive: bool,
+    /// As Xen still has it.
+    alive: Option<DomainInfo>,
     /// Its number is another domain's by now: nothing of that is ours to touch.
     reused: bool,
     /// It is not the only one of the VM.
@@ -68,10 +68,11 @@ pub(super) async fn next(
 ) -> Result<Option<Remains>, Failure> {
     let context = host.context();
     let wanted = |domid: &DomId| *domid != 0 && only.is_none_or(|only| only.contains(domid));
-    let alive = infos.iter().map(|info| info.domid).find(wanted);
-    let guess = alive.or(context.domid.filter(wanted)).or(only.and_then(|only| only.first().copied()));
+    let alive = infos.iter().find(|info| wanted(&info.domid));
+    let guess =
+        alive.map(|info| info.domid).or(context.domid.filter(wanted)).or(only.and_then(|only| only.first().copied()));
     let (named, remains) = read(host, guess).await?;
-    let chosen = alive.or_else(|| guess.filter(|domid| named.contains(domid)));
+    let chosen = guess.filter(|domid| alive.is_some() || named.contains(domid));
     let remains = match (chosen, named.iter().copied().find(wanted)) {
         (Some(_), _) => remains,
         (None, Some(domid)) => read(host, Some(domid)).await?.1,
@@ -82,7 +83,7 @@ pub(super) async fn next(
         let beside = infos.iter().any(|info| other(&info.domid)) || named.iter().any(other);
         // Xen says whose a living domain is; xenstore may not know it yet.
         let reused = remains.reused && alive.is_none();
-        Remains { alive: alive.is_some(), reused, beside, ..remains }
+        Remains { alive: alive.cloned(), reused, beside, ..remains }
     }))
 }
 
@@ -105,14 +106,15 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
         let reused = matches!(owner, Some(Found::Value(Some(vm))) if vm != paths::vm(uuid));
         let device_model = matches!(model, Some(Found::Value(Some(_))));
         let devices = device::list(domid, &mut found);
-        Remains { domid, alive: false, reused, beside: false, device_model, devices }
+        Remains { domid, alive: None, reused, beside: false, device_model, devices }
     });
     Ok((named, remains))
 }
 
 /// Tear one domain down, or part of what it has; whether nothing of the VM is left now.
 ///
-/// It carries its tombstone before it dies, so that no look takes it for a VM that lives.
+/// It carries its tombstone first, so that no look takes it for a VM that lives. Then it stops, so that its devices
+/// can be taken away under it: while a back end or QEMU holds its memory Xen cannot let it go.
 pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Failure> {
     let Remains { domid, alive, reused, beside, device_model, devices } = remains;
     if reused {
@@ -122,9 +124,13 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
         host.store(batch).await?;
         return Ok(!beside);
     }
-    if alive {
-        unless_gone(host.domain(domid, DomainAct::SetHandle(Uuid::tombstone(domid))).await)?;
-        unless_gone(host.domain(domid, DomainAct::Destroy).await)?;
+    if let Some(info) = &alive {
+        if !info.handle.is_tombstone() {
+            unless_gone(host.domain(domid, DomainAct::SetHandle(Uuid::tombstone(domid))).await)?;
+        }
+        if !info.paused && !info.dying {
+            unless_gone(host.domain(domid, DomainAct::Pause).await)?;
+        }
     }
     if device_model {
         host.act(Request::Kill(domid, Role::DeviceModel)).await?;
@@ -132,7 +138,13 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     if !devices.is_empty() || device_model {
         release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
     }
-    if devices.len() > TURN || !release_storage(host, domid).await? {
+    if devices.len() > TURN {
+        return Ok(false);
+    }
+    if alive.is_some() {
+        unless_gone(host.domain(domid, DomainAct::Destroy).await)?;
+    }
+    if !release_storage(host, domid).await? {
         return Ok(false);
     }
     forget(host, domid, beside).await?;
@@ -147,7 +159,7 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// Take devices from a dead guest. A back end that does not answer keeps nobody waiting: nothing runs on it.
+/// Take devices from a guest that will not run again. A back end that does not answer keeps nobody waiting.
 async fn release_devices(host: &Host, domid: DomId, devices: &[Device], beside: bool) -> Result<(), Failure> {
     let uuid = &host.context().text;
     let mut batch = Batch::new();
@@ -157,7 +169,6 @@ async fn release_devices(host: &Host, domid: DomId, devices: &[Device], beside: 
         device::cut(&mut batch, device);
     }
     host.store(batch).await?;
-    let mut batch = Batch::new();
     for device in devices {
         if !device.backend.is_empty() {
             host.wait(device::gone(device), device::patience(device, PATIENCE)).await?;
@@ -167,9 +178,12 @@ async fn release_devices(host: &Host, domid: DomId, devices: &[Device], beside: 
         } else {
             vbd::release(host, device).await?;
         }
+        // At once: a loop device that was freed may be another's by the time that somebody frees it again.
+        let mut batch = Batch::new();
         device::forget(&mut batch, uuid, device, beside);
+        host.store(batch).await?;
     }
-    host.store(batch).await.map(|_| ())
+    Ok(())
 }
 
 /// Let go of what the storage holds for a domain; `false` if there is more than one turn can do.

@@ -15,15 +15,15 @@ pub(super) async fn create(host: &Host, restore: bool) -> Result<(), Failure> {
     let domid = guest::domid(context)?;
     let extra = context.extra.as_deref().filter(|extra| extra.build_info.is_some() && extra.ty.is_some());
     let extra = extra.ok_or(Error::DomainNotBuilt)?;
-    if extra.xen_platform.is_none() {
-        let (id, revision) = platform_device(extra)?;
-        host.change(Change::Extra(ExtraChange::XenPlatform(id, revision))).await?;
-    }
     if !guest::is_hvm(context) {
         return match may_serve_disks(context) && serves_disks(host, domid).await? {
             true => start(host, domid, qemu_args::for_disks(context, domid)).await,
             false => Ok(()),
         };
+    }
+    if extra.xen_platform.is_none() {
+        let (id, revision) = platform_device(extra)?;
+        host.change(Change::Extra(ExtraChange::XenPlatform(id, revision))).await?;
     }
     let devices = device::read(host, domid).await?;
     start(host, domid, qemu_args::for_hvm(context, domid, extra, restore)?).await?;

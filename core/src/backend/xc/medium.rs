@@ -20,11 +20,7 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
     let drive = drive(host, vbd, domid).await?;
     let path = match disk {
         Disk::Local(path) => path.clone(),
-        Disk::Vdi(vdi) => {
-            let source = vbd::attach(host, vbd, vdi, domid).await?;
-            host.change(Change::Extra(ExtraChange::NotAttached(device.to_owned()))).await?;
-            source.params
-        }
+        Disk::Vdi(vdi) => vbd::attach(host, vbd, vdi, domid).await?.params,
     };
     let mut batch = Batch::new();
     batch.guard(Guard::Exists(paths::trusted(domid, "vbd", drive.devid)));
@@ -37,6 +33,9 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
     }
     if !host.store(batch).await? {
         return Err(Error::DeviceNotConnected.into());
+    }
+    if matches!(disk, Disk::Vdi(_)) {
+        host.change(Change::Extra(ExtraChange::NotAttached(device.to_owned()))).await?;
     }
     if device_model::has(context, device) {
         let medium = json!({"id": device_model::drive(drive.devid), "filename": path, "format": "raw"});

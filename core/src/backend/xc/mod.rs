@@ -35,6 +35,9 @@ mod vif_keys;
 mod vif_tune;
 pub(crate) mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use super::{Failure, Host, MicroOp, Product};
 use std::future::Future;
 use std::pin::Pin;

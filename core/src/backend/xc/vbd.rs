@@ -230,7 +230,7 @@ pub(super) async fn probed(host: &Host, domid: DomId, kind: &str, devid: u32) ->
     }
 }
 
-/// Unplug a disk; one that is not there is fine. The storage is let go last.
+/// Unplug a disk; one that is not there is fine. What xenstore says of it goes when nothing holds it any more.
 pub(super) async fn unplug(host: &Host, device: &str, force: bool) -> Result<(), Failure> {
     let context = host.context();
     let Some(domid) = context.domid else { return Ok(()) };
@@ -241,12 +241,17 @@ pub(super) async fn unplug(host: &Host, device: &str, force: bool) -> Result<(),
             return Err(Error::DeviceDetachRejected("VBD".to_owned(), id, message).into());
         }
         release(host, found).await?;
+    }
+    // Without a device nothing says whether the storage holds something for it.
+    let attached = found.as_ref().is_none_or(|found| found.private.iter().any(|(key, _)| key == "dp-id"));
+    detach(host, device, domid, attached).await?;
+    if let Some(found) = &found {
         let mut batch = Batch::new();
         device::forget(&mut batch, &context.text, found, false);
         batch.remove(paths::attachment(&context.text, device));
         host.store(batch).await?;
     }
-    detach(host, device, domid, found.is_some_and(|found| found.private.iter().any(|(key, _)| key == "dp-id"))).await
+    Ok(())
 }
 
 /// Run a disk's script for its end, while the directory still stands that it reads. It cannot fail in a way that

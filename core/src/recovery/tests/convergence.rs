@@ -93,7 +93,8 @@ fn domain(domid: DomId) -> impl Strategy<Value = DomainSeen> {
                 domain.info.dying = dying;
                 domain.info.shutdown = shutdown;
                 domain.info.total_pages = pages;
-                domain.info.cpu_time = cpu;
+                // What may run has run.
+                domain.info.cpu_time = cpu.max(u64::from(domain.info.runnable()));
                 domain.info.vcpus = vcpus;
                 domain.introduced = introduced;
                 domain.action_request = text.map(str::to_owned);
@@ -210,7 +211,7 @@ fn stopped_by_itself(world: &World, domain: &DomainSeen) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
     fn every_world_comes_to_rest(before in world()) {
@@ -218,9 +219,10 @@ proptest! {
         prop_assert!(!matches!(verdict, Verdict::Repair(..)));
         let restarts = repairs.iter().filter(|repair| matches!(repair, Repair::Restart { .. })).count();
         prop_assert!(restarts <= 1, "{:?}", repairs);
-        // What the guest does not have to wait for: only devices of a domain that stays are seen to one by one.
+        // A soft reset gives the guest another life, and what was to be seen to in the first is seen to in the second.
+        let lives = 1 + repairs.iter().filter(|repair| **repair == Repair::SoftReset).count();
         if let Verdict::Sensible(Sensible::Halted | Sensible::Suspended) = verdict {
-            prop_assert!(repairs.len() <= 3, "{:?}", repairs);
+            prop_assert!(repairs.len() <= 3 * lives, "{:?}", repairs);
         }
     }
 

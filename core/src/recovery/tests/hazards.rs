@@ -46,8 +46,10 @@ fn h02_a_domain_that_was_not_marked_yet_is_destroyed() {
     world.extra = Some(VmExtra::default());
     world.seen.domains = vec![unbuilt(uuid(), 3)];
     assert_eq!(world.repair(), Some(Repair::Shutdown));
-    world.domain().introduced = true;
-    assert_eq!(world.repair(), Some(Repair::Shutdown));
+    // Of a resume: its record says what it was built from.
+    let mut world = World::suspended();
+    world.seen.domains = vec![unbuilt(uuid(), 3)];
+    assert_eq!(world.repair(), Some(Repair::FinishSuspend));
 }
 
 // In `Case::with_domain`, drop `if record.extra.is_none() { .. }`.

@@ -1,5 +1,10 @@
 //! The simulated host as a daemon would use it.
 
+mod devices;
+mod faults;
+mod guests;
+mod random;
+
 use super::*;
 use xenops_core::host::{
     Batch, Condition, DomId, DomainAct, DomainSpec, Exit, Fault, Flavour, Found, Handle, Outcome, Perms, Process,
@@ -37,6 +42,20 @@ impl Daemon {
             Outcome::Ok(reply) => reply,
             other => panic!("{request:?}: {other:?}"),
         }
+    }
+
+    pub(super) fn store(&mut self, pairs: &[(&str, &str)]) {
+        let mut batch = Batch::new();
+        for (path, value) in pairs {
+            batch.write(*path, *value);
+        }
+        self.ask(Request::Store(batch));
+    }
+
+    pub(super) fn remove(&mut self, path: &str) {
+        let mut batch = Batch::new();
+        batch.remove(path);
+        self.ask(Request::Store(batch));
     }
 
     pub(super) fn wait(&mut self, condition: Condition) -> Option<Process> {
@@ -89,21 +108,7 @@ impl Daemon {
     }
 
     pub(super) fn create(&mut self, vm: Uuid) -> DomId {
-        let spec = DomainSpec {
-            handle: vm,
-            flavour: Flavour::Pv,
-            hap: false,
-            iommu: false,
-            nested_virt: false,
-            vpmu: false,
-            ssidref: 0,
-            max_vcpus: 2,
-            max_grant_frames: 64,
-            max_maptrack_frames: 0,
-            emulation_flags: 0,
-            misc_flags: 0,
-        };
-        let Reply::Domain(domid) = self.ask(Request::CreateDomain(spec)) else { panic!("no domain") };
+        let Reply::Domain(domid) = self.ask(Request::CreateDomain(spec(vm, Flavour::Pv))) else { panic!("no domain") };
         let dir = format!("/local/domain/{domid}");
         let mut batch = Batch::new();
         batch.mkdir(&*dir, Perms::readable(0, domid));
@@ -121,10 +126,8 @@ impl Daemon {
         let args = format!("-mode linux_build -domid {domid} -mem_start_mib 128");
         let process = self.run(u64::from(domid) << 8, Role::Builder, domid, &args, &[]);
         assert_eq!(process.exit, Some(Exit::Code(0)), "{:?}", process.lines);
-        let dir = format!("/local/domain/{domid}");
-        let mut batch = Batch::new();
-        batch.write(format!("{dir}/console/port"), "2").write(format!("{dir}/console/ring-ref"), "778754");
-        self.ask(Request::Store(batch));
+        let console = format!("/local/domain/{domid}/console");
+        self.store(&[(&format!("{console}/port"), "2"), (&format!("{console}/ring-ref"), "778754")]);
         self.ask(Request::Introduce(domid, 778_753, 1));
     }
 
@@ -172,6 +175,23 @@ impl Daemon {
 
 pub(super) const VM: Uuid = Uuid([7; 16]);
 
+fn spec(handle: Uuid, flavour: Flavour) -> DomainSpec {
+    DomainSpec {
+        handle,
+        flavour,
+        hap: false,
+        iommu: false,
+        nested_virt: false,
+        vpmu: false,
+        ssidref: 0,
+        max_vcpus: 2,
+        max_grant_frames: 64,
+        max_maptrack_frames: 0,
+        emulation_flags: 0,
+        misc_flags: 0,
+    }
+}
+
 fn paces() -> [Pace; 3] {
     [Pace::Instant, Pace::Natural, Pace::Drawn]
 }
@@ -189,9 +209,7 @@ fn a_pv_guest_starts_and_stops() {
         daemon.wait(Condition::Equals(format!("/local/domain/{domid}/control/feature-suspend"), "1".to_owned()));
         assert_eq!(daemon.world.nics().port("vif1.0").and_then(|port| port.bridge.as_deref()), Some("xenbr0"));
         let shutdown = format!("/local/domain/{domid}/control/shutdown");
-        let mut batch = Batch::new();
-        batch.write(&*shutdown, "poweroff");
-        daemon.ask(Request::Store(batch));
+        daemon.store(&[(&shutdown, "poweroff")]);
         daemon.wait(Condition::Equals(shutdown, String::new()));
         daemon.wait(Condition::Stopped(domid));
         let domain = daemon.world.hypervisor().get(domid).unwrap();

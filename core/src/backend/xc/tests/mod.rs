@@ -1,0 +1,166 @@
+//! Procedures run against a host in miniature: what they ask, and what they leave.
+
+mod devices;
+mod guest;
+mod hazards;
+mod keys;
+mod lifecycle;
+mod words;
+mod world;
+
+use crate::backend::{ActionRequest, Context, MicroOp, Settings};
+use crate::host::{HostFacts, Uuid};
+use crate::interface::vbd::{Kind, Mode};
+use crate::interface::vm::{BuilderInfo, HvmInfo, PvBoot, PvDirectBoot, PvInfo, SchedulerParams};
+use crate::interface::{DeviceId, Disk, Network, Pairs, Vbd, Vif, Vm};
+use std::sync::Arc;
+use world::World;
+
+const UUID: &str = "a754076e-097e-419b-8c50-1d5e85e7a3a6";
+
+fn pv_info() -> PvInfo {
+    let boot = PvDirectBoot {
+        kernel: "/guest/vmlinux".to_owned(),
+        cmdline: "console=hvc0".to_owned(),
+        ramdisk: Some("/guest/guest.cpio".to_owned()),
+    };
+    PvInfo {
+        boot: PvBoot::Direct(boot),
+        framebuffer: false,
+        framebuffer_ip: None,
+        vncterm: false,
+        vncterm_ip: None,
+        pci_passthrough: false,
+    }
+}
+
+fn pv() -> BuilderInfo {
+    BuilderInfo::Pv(pv_info())
+}
+
+fn hvm() -> BuilderInfo {
+    BuilderInfo::Hvm(HvmInfo { vnc_ip: Some("0.0.0.0".to_owned()), ..HvmInfo::default() })
+}
+
+fn vm(ty: BuilderInfo) -> Vm {
+    Vm {
+        id: UUID.to_owned(),
+        name: "gpv".to_owned(),
+        ssidref: 0,
+        xsdata: [("vm-data/foo", "bar"), ("control/evil", "1")].into_iter().collect(),
+        platformdata: [("acpi_s3", "true"), ("timer_mode", "1")].into_iter().collect(),
+        bios_strings: Pairs::default(),
+        ty,
+        suppress_spurious_page_faults: false,
+        machine_address_size: None,
+        memory_static_max: 192 << 20,
+        memory_dynamic_max: 192 << 20,
+        memory_dynamic_min: 128 << 20,
+        vcpu_max: 2,
+        vcpus: 1,
+        scheduler_params: SchedulerParams { priority: None, affinity: Vec::new() },
+        on_crash: Vec::new(),
+        on_shutdown: Vec::new(),
+        on_reboot: Vec::new(),
+        on_softreboot: Vec::new(),
+        pci_msitranslate: false,
+        pci_power_mgmt: false,
+        has_vendor_device: false,
+        generation_id: Some("1:2".to_owned()),
+    }
+}
+
+fn disk(device: &str, backend: Option<Disk>, ty: Kind) -> Arc<Vbd> {
+    let mode = if ty == Kind::Cdrom { Mode::ReadOnly } else { Mode::ReadWrite };
+    Arc::new(Vbd { id: DeviceId::new(UUID, device), backend, ty, mode, ..Vbd::default() })
+}
+
+fn file(path: &str) -> Option<Disk> {
+    Some(Disk::Local(path.to_owned()))
+}
+
+fn nic(position: i64) -> Arc<Vif> {
+    let mac = format!("00:16:3e:00:00:{position:02x}");
+    let backend = Network::Local("xenbr0".to_owned());
+    Arc::new(Vif { id: DeviceId::new(UUID, position.to_string()), position, mac, backend, ..Vif::default() })
+}
+
+fn facts() -> HostFacts {
+    HostFacts {
+        cpus: 4,
+        hvm: true,
+        pv: true,
+        hap: true,
+        shadow: false,
+        iommu: false,
+        features_pv: String::new(),
+        features_hvm: String::new(),
+        block_script: "/etc/xen/scripts/block".to_owned(),
+        vif_script: "/etc/xen/scripts/vif-bridge".to_owned(),
+        guest_helper: "/usr/libexec/xenops-guest".to_owned(),
+        qemu: "/usr/libexec/xen-qemu-system-i386".to_owned(),
+        hvmloader: "/usr/lib/xen-4.17/boot/hvmloader".to_owned(),
+        pv_shim: "/usr/lib/xen-4.17/boot/xen-shim".to_owned(),
+        pygrub: "/usr/lib/xen-4.17/bin/pygrub".to_owned(),
+        eliloader: "/usr/bin/eliloader".to_owned(),
+        hooks: "/etc/xapi.d".to_owned(),
+    }
+}
+
+/// A host with nothing on it, and a VM that is to come.
+fn world(ty: BuilderInfo, vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> World {
+    World::new(Context {
+        id: UUID.parse::<Uuid>().unwrap(),
+        text: UUID.to_owned(),
+        vm: Arc::new(vm(ty)),
+        vbds: vbds.into(),
+        vifs: vifs.into(),
+        extra: None,
+        domid: None,
+        facts: Arc::new(facts()),
+        settings: Arc::new(Settings::default()),
+    })
+}
+
+/// Two disks, one network interface.
+fn plain(ty: BuilderInfo) -> World {
+    let disks = vec![disk("xvda", file("/a.img"), Kind::Disk), disk("xvdb", file("/b.img"), Kind::Disk)];
+    world(ty, disks, vec![nic(0)])
+}
+
+/// Create, build, plug, complete: the plan of a start without its hooks.
+fn start(world: &mut World) {
+    world.ok(MicroOp::VmCreate);
+    world.ok(MicroOp::VmBuild { force: false });
+    plug(world, false);
+}
+
+fn plug(world: &mut World, restore: bool) {
+    for vbd in world.context.vbds.clone().iter() {
+        world.ok(MicroOp::VbdSetActive(vbd.id.device.clone(), true));
+        world.ok(MicroOp::VbdEpochBegin(vbd.id.device.clone()));
+        world.ok(MicroOp::VbdPlug(vbd.id.device.clone()));
+    }
+    for vif in world.context.vifs.clone().iter() {
+        world.ok(MicroOp::VifSetActive(vif.id.device.clone(), true));
+        world.ok(MicroOp::VifPlug(vif.id.device.clone()));
+    }
+    world.ok(MicroOp::VmCreateDeviceModel { restore });
+    world.ok(MicroOp::VmSetActionRequest(ActionRequest::None));
+}
+
+/// A VM that runs, with nothing traced yet.
+fn running(mut world: World) -> World {
+    start(&mut world);
+    world.ok(MicroOp::VmUnpause);
+    world.trace.clear();
+    world.requests = 0;
+    world
+}
+
+/// Run one micro-op and return its questions, one a line.
+fn trace(world: &mut World, op: MicroOp) -> String {
+    world.trace.clear();
+    world.ok(op);
+    world.trace.join("\n")
+}
