@@ -58,7 +58,11 @@ fn h03_a_domain_without_vmextra_is_looked_at() {
     let mut world = World::running();
     world.extra = None;
     assert!(matches!(world.decide(), Verdict::Stuck(_)), "nobody knows whose it is");
-    // As upstream's destroy leaves it: paused, stripped, VmExtra gone first.
+    // As upstream's destroy leaves it: stopped, or paused and stripped, and VmExtra gone first.
+    let mut stopped = world.clone();
+    stopped.configure(|vm| vm.on_reboot = vec![Action::Start]);
+    stopped.stop(ShutdownCode::Reboot);
+    assert_eq!(stopped.repair(), Some(Repair::Shutdown));
     world.domain().info.paused = true;
     world.domain().devices.clear();
     assert_eq!(world.repair(), Some(Repair::Shutdown));
@@ -149,6 +153,10 @@ fn h11_an_effect_whose_record_was_lost_counts_as_not_done() {
     saved.stop(ShutdownCode::Suspend);
     saved.intent = Some(intent(Goal::Suspend(image())));
     assert_eq!(saved.repair(), Some(Repair::FastResume), "saved, and no record of an image");
+    // The other way round: the image is on record and complete, the intent is not there.
+    saved.intent = None;
+    saved.extra.as_mut().unwrap().suspend_memory_bytes = super::world::BYTES;
+    assert_eq!(saved.repair(), Some(Repair::FinishSuspend));
 }
 
 // In `Case::without_domain`, drop `flags ||`.
@@ -285,6 +293,8 @@ fn h37_of_several_domains_the_intact_one_is_kept() {
     // Both have run: which one holds the guest is not for us to say, and only a power-off ends it.
     world.seen.domains.push(grown(uuid(), 9));
     assert!(matches!(world.decide(), Verdict::Stuck(_)));
+    world.seen.leftovers = vec![4];
+    assert!(matches!(world.decide(), Verdict::Stuck(_)), "and nothing else is touched meanwhile");
     world.intent = Some(committed(Goal::Poweroff));
     assert_eq!(world.repair(), Some(Repair::FinishPoweroff));
     // Two fragments are both nothing.
