@@ -1,4 +1,22 @@
 //! A simulated Xen host and the seeded simulator that drives the machine on it.
 
+pub mod action;
+pub mod client;
+pub mod farm;
+pub mod fault;
+pub mod fleet;
+pub mod flights;
+pub mod journal;
+pub mod ledger;
 pub mod local;
+pub mod oracle;
+pub mod panic;
+pub mod report;
+pub mod run;
+pub mod shrink;
+pub mod sometimes;
+pub mod swarm;
+pub mod trace;
+pub mod watcher;
+pub mod workload;
 pub mod world;

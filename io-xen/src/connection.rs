@@ -14,7 +14,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use xenops_core::wire::{Connection, Limits};
 
 /// Bytes read at once.
 const READ: usize = 64 << 10;
@@ -32,9 +31,8 @@ impl Default for Buffer {
     }
 }
 
-/// Serves one client until it or we have nothing more to say.
-pub async fn serve(driver: Rc<Driver>, stream: Async<UnixStream>, buffer: Buffer) {
-    let client = driver.connect(Connection::new(Limits::default()));
+/// Serves a client, whose connection is this stream, until it or we have nothing more to say.
+pub async fn serve(driver: Rc<Driver>, client: Rc<Client>, stream: Async<UnixStream>, buffer: Buffer) {
     let ended = Cell::new(false);
     let session = Session { driver: &driver, client: &client, stream: &stream, buffer: &buffer, ended };
     let ended = session.run().await;

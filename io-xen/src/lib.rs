@@ -1,6 +1,7 @@
 //! The daemon and the command line: what does, where core decides.
 
 pub mod bell;
+pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod config;

@@ -13,6 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
+use xenops_core::wire::{Connection, Limits};
 
 /// Clients at once. Each may hold a socket and little memory; beyond it they are told so and closed.
 const CLIENTS: usize = 4096;
@@ -93,7 +94,10 @@ impl Listener {
                 continue;
             }
             full = false;
-            executor.spawn(connection::serve(driver.clone(), stream, buffer.clone())).detach();
+            let client = driver.connect(Connection::new(Limits::default()));
+            executor.spawn(connection::serve(driver.clone(), client, stream, buffer.clone())).detach();
+            // Whoever connects in a loop does not keep the others from being served.
+            smol::future::yield_now().await;
         }
     }
 }

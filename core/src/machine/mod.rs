@@ -105,6 +105,7 @@ impl Machine {
         for record in records {
             machine.load(record);
         }
+        machine.set_orphans_aside();
         let vms: Vec<_> = machine.by_id.values().copied().collect();
         for vm in &vms {
             machine.signal_all(*vm);
@@ -149,6 +150,18 @@ impl Machine {
         if let Err(why) = slot.rows.load(&key, &text) {
             slot.aside.get_or_insert_with(|| format!("{}: {why}", record.key));
             self.aside.push((record.key, why));
+        }
+    }
+
+    /// Records of a VM that has no configuration: it is not listed, but who adds it again should know why.
+    fn set_orphans_aside(&mut self) {
+        for vm in self.by_id.values() {
+            let slot = self.vms.get_mut(*vm).expect("found by its identity");
+            if slot.rows.vm.is_none() && slot.aside.is_none() {
+                let key = format!("VM/{}/config", slot.text);
+                slot.aside = Some(format!("{key}: missing beside other records of this vm"));
+                self.aside.push((key, "missing beside other records of this vm".to_owned()));
+            }
         }
     }
 

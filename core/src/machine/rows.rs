@@ -1,5 +1,6 @@
 //! A VM's records in memory, and their keys and texts in the journal.
 
+use super::device::{check_name, check_vm};
 use crate::backend::{Change, ExtraChange};
 use crate::host::{Entry, Uuid};
 use crate::interface::extra::{QemuFrontend, Stored};
@@ -46,8 +47,10 @@ impl Key {
     /// Read a key; `None` if it is none of ours.
     pub(crate) fn parse(text: &str) -> Option<Key> {
         let mut parts = text.split('/');
-        let (table, id, rest) = (parts.next()?, parts.next()?.parse().ok()?, parts.next());
-        if parts.next().is_some() {
+        let (table, name, rest) = (parts.next()?, parts.next()?, parts.next());
+        let id: Uuid = name.parse().ok()?;
+        // A second spelling of a key would be a second record, which no change of ours reaches.
+        if parts.next().is_some() || id.text() != name {
             return None;
         }
         Some(match (table, rest) {
@@ -86,20 +89,22 @@ impl Rows {
     pub(crate) fn load(&mut self, key: &Key, value: &str) -> Result<(), String> {
         let row = match key {
             Key::Vm(id) => {
-                let vm: Vm = read(value)?;
+                let mut vm: Vm = read(value)?;
                 if vm.id.parse() != Ok(*id) {
                     return Err(format!("record names vm {:?}", vm.id));
                 }
+                check_vm(&vm).map_err(|error| error.to_string())?;
+                vm.id = id.text();
                 Row::Vm(Arc::new(vm))
             }
             Key::Vbd(id, name) => {
-                let vbd: Vbd = read(value)?;
-                check_device(&vbd.id, *id, name)?;
+                let mut vbd: Vbd = read(value)?;
+                own(&mut vbd.id, *id, name)?;
                 Row::Vbd(Arc::new(vbd))
             }
             Key::Vif(id, name) => {
-                let vif: Vif = read(value)?;
-                check_device(&vif.id, *id, name)?;
+                let mut vif: Vif = read(value)?;
+                own(&mut vif.id, *id, name)?;
                 Row::Vif(Arc::new(vif))
             }
             Key::Extra(_) => Row::Extra(Some(Arc::new(read::<Stored>(value)?.persistent))),
@@ -206,10 +211,13 @@ fn with<T>(devices: &[Arc<T>], device: Arc<T>, name: impl Fn(&T) -> &String) -> 
     all.into()
 }
 
-fn check_device(device: &DeviceId, vm: Uuid, name: &str) -> Result<(), String> {
+/// Holds a device's record to its key. A VM's id has one spelling in memory, whatever the record's.
+fn own(device: &mut DeviceId, vm: Uuid, name: &str) -> Result<(), String> {
     if device.vm.parse() != Ok(vm) || device.device != name {
         return Err(format!("record names device {device}"));
     }
+    check_name(name).map_err(|error| error.to_string())?;
+    device.vm = vm.text();
     Ok(())
 }
 
@@ -230,8 +238,25 @@ mod tests {
             ("interface/vif1.0", None),
             ("VM/04efbb51-2bce-495f-9d86-75fc70ba01e0/vbd", None),
             ("extra/04efbb51-2bce-495f-9d86-75fc70ba01e0/x", None),
+            ("extra/04EFBB51-2BCE-495F-9D86-75FC70BA01E0", None),
         ] {
             assert_eq!(Key::parse(text), key, "{text}");
         }
+    }
+
+    #[test]
+    fn a_record_is_held_to_its_key() {
+        let id: Uuid = "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap();
+        let load = |name: &str, vm: &str, device: &str| {
+            let mut rows = Rows::default();
+            let text = format!(r#"{{"id":["{vm}","{device}"]}}"#);
+            rows.load(&Key::Vif(id, name.to_owned()), &text).map(|()| rows.vifs[0].id.clone())
+        };
+        let canonical = DeviceId::new(id.text(), "0");
+        assert_eq!(load("0", &id.text(), "0"), Ok(canonical.clone()));
+        assert_eq!(load("0", &id.text().to_uppercase(), "0"), Ok(canonical), "one spelling in memory");
+        assert!(load("1", &id.text(), "0").is_err(), "another device's");
+        assert!(load("0", &Uuid::default().text(), "0").is_err(), "another vm's");
+        assert!(load("a b", &id.text(), "a b").is_err(), "no name that a client could have given");
     }
 }

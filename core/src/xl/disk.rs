@@ -87,7 +87,8 @@ impl<'a> Said<'a> {
     }
 }
 
-fn backend((spot, source): Text<'_>) -> Result<Option<Disk>, Error> {
+/// What a source stands for; none where it is empty.
+pub(super) fn backend((spot, source): Text<'_>) -> Result<Option<Disk>, Error> {
     let local = |path: &str| Ok(Some(Disk::Local(path.to_owned())));
     match source.split_once(':') {
         None if source.is_empty() => Ok(None),

@@ -5,7 +5,7 @@ use super::problem::{Error, Spot, excerpt};
 /// The longest file, in bytes.
 pub(super) const FILE_BYTES: usize = 1 << 20;
 /// The longest string or identifier, in bytes.
-const TOKEN_BYTES: usize = 16 << 10;
+pub(super) const TOKEN_BYTES: usize = 16 << 10;
 
 /// What a text is made of.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,6 +6,7 @@
 
 mod action;
 mod config;
+mod device;
 mod disk;
 mod element;
 mod keys;
@@ -20,6 +21,7 @@ mod syntax;
 mod tests;
 
 pub use config::parse;
+pub use device::{disk, medium, nic};
 pub use nearest::nearest;
 pub use print::{Printed, print};
 pub use problem::{Error, Spot, Warning};

@@ -1,3 +1,7 @@
 //! `xenops`: the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xenops_io_xen::cli::main()
+}

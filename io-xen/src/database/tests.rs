@@ -1,3 +1,5 @@
+//! Tests of the database: what was answered is there after any end.
+
 use super::*;
 use crate::inbox::{Arrival, Inbox};
 use crate::scratch::Scratch;

@@ -1,3 +1,5 @@
+//! Tests of the options.
+
 use super::*;
 
 fn args(list: &[&str]) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! A real daemon with directories of its own, and a client to call it.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use serde_json::{Value, json};
 use std::fs;
@@ -66,7 +66,7 @@ impl Drop for Place {
 pub struct Daemon {
     child: Child,
     socket: PathBuf,
-    log: std::thread::JoinHandle<String>,
+    log: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Daemon {
@@ -78,7 +78,7 @@ impl Daemon {
             let _ = stderr.read_to_string(&mut text);
             text
         });
-        let mut daemon = Daemon { child, socket: sockets.join("xenopsd"), log };
+        let mut daemon = Daemon { child, socket: sockets.join("xenopsd"), log: Some(log) };
         eventually("the daemon listens", || {
             assert!(daemon.child.try_wait().unwrap().is_none(), "the daemon ended at once");
             UnixStream::connect(&daemon.socket).is_ok()
@@ -124,7 +124,7 @@ impl Daemon {
     }
 
     fn into_log(mut self) -> String {
-        std::mem::replace(&mut self.log, std::thread::spawn(String::new)).join().unwrap()
+        self.log.take().unwrap().join().unwrap()
     }
 }
 
@@ -143,6 +143,21 @@ pub struct Connection {
 impl Connection {
     pub fn send(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Sends to a daemon that may have closed already.
+    pub fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.reader.get_mut().write_all(bytes);
+    }
+
+    /// The bytes as they come.
+    pub fn stream(&mut self) -> &mut impl Read {
+        &mut self.reader
+    }
+
+    /// The same connection, for another thread to send on.
+    pub fn try_clone(&self) -> Connection {
+        Connection { reader: BufReader::new(self.reader.get_ref().try_clone().unwrap()) }
     }
 
     /// Status line and body of the next reply; nothing when the connection was closed.

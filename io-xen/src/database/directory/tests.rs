@@ -1,3 +1,5 @@
+//! Tests of the directory of files.
+
 use super::*;
 use crate::scratch::Scratch;
 use std::os::unix::fs::{PermissionsExt, symlink};

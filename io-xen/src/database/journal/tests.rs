@@ -1,3 +1,5 @@
+//! Tests of the journal: cut and damaged at every byte.
+
 use super::*;
 use crate::scratch::Scratch;
 use proptest::collection::vec;

@@ -1,0 +1,186 @@
+//! A client: asks for something, follows it to its end or not, asks for the next thing.
+
+use crate::action::{Action, Target};
+use crate::fleet::{Shape, pick};
+use crate::swarm::{Habits, Swarm};
+use crate::workload::Standing;
+use crate::world::{Choices, Concern};
+use xenops_core::host::Uuid;
+use xenops_core::host::time::{MILLISECOND, SECOND};
+use xenops_core::interface::task::State;
+use xenops_core::interface::{Answer, Call, Error};
+use xenops_core::machine::ClientId;
+
+/// What a client asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What.
+    pub action: Action,
+    /// Of which VM of the run.
+    pub place: usize,
+    /// Under which name.
+    pub id: Uuid,
+}
+
+/// What a client is at.
+#[derive(Clone, Debug)]
+enum Mind {
+    /// It asks for something at this moment, if there is anything left to ask.
+    Free { at: u64 },
+    /// It waits for an answer.
+    Asks(Asked),
+    /// It looks after its task at this moment, and later each time.
+    Follows { task: u64, asked: Asked, at: u64, every: u64 },
+    /// It waits to be told how its task stands.
+    Polls { task: u64, asked: Asked, every: u64 },
+    /// It has told the daemon to forget its task.
+    Forgets,
+}
+
+/// A client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its connection.
+    pub id: ClientId,
+    mind: Mind,
+    exported: Option<String>,
+    last_task: u64,
+}
+
+/// What a client sees of the run when it decides.
+pub struct Scene<'a> {
+    /// What the run is like.
+    pub swarm: &'a Swarm,
+    /// The VMs: by which name each goes now, and how it stands.
+    pub vms: &'a [(Uuid, Standing)],
+    /// The time.
+    pub mono: u64,
+    /// A number for the next call's tag.
+    pub tag: u64,
+}
+
+/// What a client does.
+pub enum Deed {
+    /// It asks for this, tagged so that a trigger can find it.
+    Ask(Asked, Call),
+    /// It looks after its task, or tells the daemon to forget it.
+    Tend(Call),
+}
+
+impl Client {
+    /// One that has just connected.
+    pub fn new(id: ClientId) -> Client {
+        Client { id, mind: Mind::Free { at: 0 }, exported: None, last_task: 0 }
+    }
+
+    /// When it does something by itself.
+    pub fn next(&self, budget: u32) -> Option<u64> {
+        match self.mind {
+            Mind::Free { at } if budget > 0 => Some(at),
+            Mind::Follows { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Whether it has nothing under way.
+    pub fn is_free(&self) -> bool {
+        matches!(self.mind, Mind::Free { .. })
+    }
+
+    /// The daemon is gone, or the connection: whatever it had under way is lost to it.
+    pub fn reconnect(&mut self, id: ClientId, at: u64) {
+        *self = Client { id, mind: Mind::Free { at }, exported: self.exported.take(), last_task: 0 };
+    }
+
+    /// Its moment has come.
+    pub fn act(&mut self, scene: &Scene, choices: &mut Choices) -> Deed {
+        if let Mind::Follows { task, asked, every, .. } = &self.mind {
+            let call = Call::TaskStat { id: task.to_string() };
+            self.mind = Mind::Polls { task: *task, asked: asked.clone(), every: *every };
+            return Deed::Tend(call);
+        }
+        let place = choices.choose(Concern::Workload, scene.vms.len() as u32) as usize;
+        let (mut id, standing) = scene.vms[place];
+        let shape: &Shape = &scene.swarm.shapes[place];
+        let action = scene.swarm.workload.next(standing, choices);
+        if choices.odds(Concern::Workload, scene.swarm.workload.silly.saturating_mul(2)) {
+            id = if id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
+        }
+        let target = Target { shape, id, exported: self.exported.as_ref(), task: self.last_task };
+        let call = action.call(&target, choices);
+        let asked = Asked { action, place, id };
+        self.mind = Mind::Asks(asked.clone());
+        Deed::Ask(asked, call)
+    }
+
+    /// An answer has come. The task that it follows from now on, if it follows one.
+    pub fn told(
+        &mut self,
+        reply: &Result<Answer, Error>,
+        habits: &Habits,
+        mono: u64,
+        choices: &mut Choices,
+    ) -> Option<Call> {
+        match std::mem::replace(&mut self.mind, Mind::Free { at: mono }) {
+            Mind::Asks(asked) => {
+                self.answered(asked, reply, habits, mono, choices);
+                None
+            }
+            Mind::Polls { task, asked, every } => match reply {
+                Ok(Answer::Task(state)) if matches!(state.state, State::Pending(_)) => {
+                    let longer = (every * 4).min(5 * SECOND);
+                    self.mind = Mind::Follows { task, asked, at: mono + every, every: longer };
+                    None
+                }
+                Ok(_) if !choices.odds(Concern::Workload, habits.litters) => {
+                    self.mind = Mind::Forgets;
+                    Some(Call::TaskDestroy { id: task.to_string() })
+                }
+                _ => {
+                    self.rest(habits, mono, choices);
+                    None
+                }
+            },
+            Mind::Forgets => {
+                self.rest(habits, mono, choices);
+                None
+            }
+            mind => {
+                self.mind = mind;
+                None
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        asked: Asked,
+        reply: &Result<Answer, Error>,
+        habits: &Habits,
+        mono: u64,
+        choices: &mut Choices,
+    ) {
+        match reply {
+            Ok(Answer::TaskId(id)) if asked.action.has_task() => {
+                self.last_task = id.parse().unwrap_or(0);
+                if !choices.odds(Concern::Workload, habits.hasty) {
+                    let every = 2 * MILLISECOND;
+                    self.mind = Mind::Follows { task: self.last_task, asked, at: mono + every, every };
+                    return;
+                }
+            }
+            Ok(Answer::Text(text)) if asked.action == Action::VmExport => self.exported = Some(text.clone()),
+            _ => {}
+        }
+        self.rest(habits, mono, choices);
+    }
+
+    fn rest(&mut self, habits: &Habits, mono: u64, choices: &mut Choices) {
+        let after = if choices.odds(Concern::Workload, habits.sleeps) {
+            pick(choices, Concern::Workload, &[2 * SECOND, 20 * SECOND, 150 * SECOND])
+        } else {
+            pick(choices, Concern::Workload, &[10 * MILLISECOND, 0, SECOND])
+        };
+        self.mind = Mind::Free { at: mono + after };
+    }
+}

@@ -1,0 +1,121 @@
+//! What goes wrong on purpose, when, and how often it did.
+
+use crate::fleet::pick;
+use crate::world::{Choices, Concern};
+use std::collections::BTreeMap;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident $name:literal),+ $(,)?) => {
+        /// A kind of fault that the simulator itself brings about; hosts have more of their own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind { $($(#[$doc])* $kind),+ }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Kind] = &[$(Kind::$kind),+];
+
+            /// What reports call it.
+            pub fn name(self) -> &'static str {
+                match self { $(Kind::$kind => $name),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The daemon is killed: between any two inputs, and between any two effects of one input.
+    DaemonCrash "daemon crash",
+    /// The host is reset.
+    HostReboot "host reboot",
+    /// Some request does not come to what was hoped for.
+    OddRequest "odd request",
+    /// A step of a script, a helper or QEMU goes wrong.
+    OddProcess "odd process",
+    /// Watches were lost; the driver says so with `Everything`.
+    LostNotices "lost notices",
+    /// A notice comes twice.
+    RepeatedNotice "repeated notice",
+    /// No space on the disk for a while.
+    DiskFull "disk full",
+    /// The journal's disk takes longer than the machine waits.
+    SlowDisk "slow disk",
+    /// A guest stops by itself, at any moment.
+    GuestStops "guest event",
+    /// Somebody else destroys a domain.
+    Destroyed "external destroy",
+    /// Somebody sets the host's clock.
+    ClockJump "clock jump",
+    /// The worker pool is resized, perhaps to nothing, and back.
+    Resize "worker resize",
+}
+
+/// One fault to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// After so many inputs.
+    pub at: u64,
+    /// What.
+    pub kind: Kind,
+}
+
+/// The faults of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan(pub Vec<Planned>);
+
+impl Plan {
+    /// Draw up to `most` of the kinds that this run has, within so many inputs.
+    pub fn draw(choices: &mut Choices, horizon: u32) -> Plan {
+        let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| choices.choose(Concern::Config, 4) != 1).collect();
+        let count = pick(choices, Concern::Fault, &[0, 2, 3, 4, 6, 9, 3, 1]);
+        let mut plan = Vec::new();
+        if kinds.is_empty() {
+            return Plan(plan);
+        }
+        for _ in 0..count {
+            let kind = pick(choices, Concern::Fault, &kinds);
+            let at = u64::from(choices.choose(Concern::Fault, horizon));
+            plan.push(Planned { at, kind });
+            // Trouble seldom comes alone: what recovers is hit again.
+            if matches!(kind, Kind::DaemonCrash | Kind::HostReboot) && choices.odds(Concern::Fault, 3) {
+                let again = pick(choices, Concern::Fault, &[Kind::DaemonCrash, Kind::OddRequest, Kind::GuestStops]);
+                plan.push(Planned { at: at + 1 + u64::from(choices.choose(Concern::Fault, 60)), kind: again });
+            }
+        }
+        plan.sort_by_key(|planned| std::cmp::Reverse(planned.at));
+        Plan(plan)
+    }
+
+    /// The next fault, if its moment has come.
+    pub fn due(&mut self, inputs: u64) -> Option<Kind> {
+        if self.0.last()?.at > inputs {
+            return None;
+        }
+        self.0.pop().map(|planned| planned.kind)
+    }
+}
+
+/// How often each kind of fault happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Struck(BTreeMap<&'static str, u64>);
+
+impl Struck {
+    /// One more.
+    pub fn count(&mut self, kind: &'static str) {
+        *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// So many more.
+    pub fn add(&mut self, kind: &'static str, by: u64) {
+        *self.0.entry(kind).or_default() += by;
+    }
+
+    /// By kind.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(kind, count)| (*kind, *count))
+    }
+
+    /// All kinds together.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}

@@ -1,0 +1,363 @@
+//! What clients have asked for and not been told of yet, and what a result permits the world to be.
+
+use crate::action::Action::{self, *};
+use crate::client::Asked;
+use crate::oracle::domains::{Event, What};
+use crate::oracle::records::Shelf;
+use crate::oracle::{Checked, Violation, state};
+use crate::swarm::Swarm;
+use crate::world::World;
+use std::collections::BTreeMap;
+use xenops_core::host::{DomId, ShutdownCode};
+use xenops_core::interface::vm::Action as Wish;
+
+/// What names something that was asked for, within one life of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A task.
+    Task(u64),
+    /// A call that is answered when it is done.
+    Call(u64),
+}
+
+/// Something that was asked for.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// What.
+    pub asked: Asked,
+    /// When, in the order of everything that disturbs a VM.
+    seq: u64,
+    /// The domain that ran undisturbed when it was asked.
+    intact: Option<DomId>,
+    /// A cancellation was asked for.
+    pub cancelled: bool,
+    /// It was seen to be past the point of no return.
+    pub committed: bool,
+    /// Faults that had struck when it was asked.
+    pub faults: u64,
+}
+
+/// What is known of one VM beside what is asked of it.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// The last thing that excuses a change, in the order of all of them.
+    disturbed: u64,
+    /// The last thing that somebody else did to its domain.
+    external: u64,
+    /// The last hard power-off asked.
+    poweroff: u64,
+    /// A reboot was asked for and its daemon has gone.
+    reboot_lost: bool,
+    /// Its guest stopped, and its lists say that it starts again.
+    restarts: Option<ShutdownCode>,
+    /// It was asked to run since its domain was made.
+    run_asked: bool,
+    /// When its latest domain was made and stopped, and the domain.
+    made: u64,
+    stopped: u64,
+    before: Option<(u64, u64, ShutdownCode)>,
+    /// Something that makes a domain was asked at any time: what is late may still come.
+    start_asked: bool,
+    /// A domain that must not be disturbed.
+    intact: Option<DomId>,
+}
+
+/// What has been asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    ops: BTreeMap<Key, Op>,
+    ended: BTreeMap<u64, bool>,
+    places: Vec<Place>,
+    seq: u64,
+    /// The clock was set: what the daemon knows of run times after a restart is uncertain.
+    pub clock_set: bool,
+}
+
+/// What came of it, as far as a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It went well.
+    Well,
+    /// It did not.
+    Badly,
+    /// It was cancelled.
+    Cancelled,
+}
+
+fn makes_domain(action: Action) -> bool {
+    matches!(action, VmStart | VmResume | VmCreate | VmRebootClean | VmRebootHard)
+}
+
+fn lets_run(action: Action) -> bool {
+    matches!(action, VmUnpause | VmRebootClean | VmRebootHard | VmFastResume)
+}
+
+fn is_reboot(action: Action) -> bool {
+    matches!(action, VmRebootClean | VmRebootHard)
+}
+
+impl Ledger {
+    /// For so many VMs.
+    pub fn new(places: usize) -> Ledger {
+        Ledger { places: vec![Place::default(); places], ..Ledger::default() }
+    }
+
+    /// What is asked for and has not ended.
+    pub fn pending(&self) -> impl Iterator<Item = (Key, &Op)> {
+        self.ops.iter().map(|(key, op)| (*key, op))
+    }
+
+    /// What is asked of one VM and has not ended.
+    pub fn pending_of(&self, place: usize) -> impl Iterator<Item = &Op> {
+        self.ops.values().filter(move |op| op.asked.place == place)
+    }
+
+    /// One of them.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut Op> {
+        self.ops.get_mut(&key)
+    }
+
+    /// How many lives' worth of reasons there are to restart a VM.
+    pub fn wants_restart(&self, place: usize) -> bool {
+        self.places[place].restarts.is_some() || self.places[place].reboot_lost
+    }
+
+    /// Something is about to be asked for, whatever comes of it.
+    pub fn asking(&mut self, asked: &Asked) {
+        self.seq += 1;
+        let place = &mut self.places[asked.place];
+        if asked.action.disturbs() {
+            place.disturbed = self.seq;
+            place.intact = None;
+        }
+        place.run_asked |= lets_run(asked.action);
+        place.start_asked |= makes_domain(asked.action);
+        if asked.action == VmShutdownHard {
+            place.poweroff = self.seq;
+        }
+    }
+
+    /// It is under way.
+    pub fn asked(&mut self, key: Key, asked: Asked, intact: Option<DomId>, faults: u64) {
+        let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, faults };
+        self.ops.insert(key, op);
+    }
+
+    /// Nobody will be told what came of it.
+    pub fn forget(&mut self, key: Key) {
+        self.ops.remove(&key);
+    }
+
+    /// Somebody else did something to a VM's domain.
+    pub fn external(&mut self, place: usize) {
+        self.seq += 1;
+        let seq = self.seq;
+        let place = &mut self.places[place];
+        (place.disturbed, place.external, place.intact) = (seq, seq, None);
+    }
+
+    /// Whether a task has ended before, as far as anybody was told.
+    pub fn task_ended(&self, task: u64) -> bool {
+        self.ended.contains_key(&task)
+    }
+
+    /// It has ended.
+    pub fn ended(&mut self, key: Key, how: Ended, view: &View) -> Result<Option<Op>, Violation> {
+        if let Key::Task(task) = key
+            && self.ended.insert(task, how == Ended::Well).is_some()
+        {
+            return Err(Violation::new("S29", format!("task {task} has ended twice")));
+        }
+        let Some(op) = self.ops.remove(&key) else { return Ok(None) };
+        let place = &self.places[op.asked.place];
+        if how == Ended::Cancelled && op.committed && place.poweroff <= op.seq {
+            let text = format!("{} could not be cancelled any more, and was", op.asked.action.name());
+            return Err(Violation::new("S31", text));
+        }
+        if place.external <= op.seq {
+            match how {
+                Ended::Well => claims(&op, view)?,
+                _ => self.undisturbed(&op, view)?,
+            }
+        }
+        self.settle(op.asked.place, view);
+        Ok(Some(op))
+    }
+
+    /// What failed before its point of no return left alone what ran.
+    fn undisturbed(&self, op: &Op, view: &View) -> Checked {
+        let place = &self.places[op.asked.place];
+        let Some(domid) = op.intact.filter(|_| place.disturbed <= op.seq && !op.committed) else { return Ok(()) };
+        let still =
+            view.world.hypervisor().get(domid).is_some_and(|domain| state::is_intact(view.world, domid, domain));
+        if still {
+            return Ok(());
+        }
+        let text = format!("{} failed and cost the running domain {domid}", op.asked.action.name());
+        Err(Violation::new("L4", text))
+    }
+
+    /// Nothing is asked of a VM any more: what runs now must not be disturbed.
+    fn settle(&mut self, place: usize, view: &View) {
+        if self.ops.values().any(|op| op.asked.place == place) {
+            return;
+        }
+        let (id, _) = state::standing(view.world, view.shelf, &view.swarm.shapes[place]);
+        let mut living = state::living(view.world, id);
+        let intact = living.next().filter(|(domid, domain)| state::is_intact(view.world, *domid, domain));
+        self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| living.next().is_none());
+    }
+
+    /// The daemon is gone, and with it what clients were to be told.
+    pub fn crashed(&mut self, host_too: bool) {
+        for op in std::mem::take(&mut self.ops).into_values() {
+            let place = &mut self.places[op.asked.place];
+            place.reboot_lost |= is_reboot(op.asked.action) && !host_too;
+            place.intact = None;
+        }
+        self.ended.clear();
+        if host_too {
+            self.seq += 1;
+            for place in &mut self.places {
+                *place = Place { disturbed: self.seq, external: self.seq, ..Place::default() };
+            }
+        }
+    }
+
+    /// All is at rest: what was lost is settled.
+    pub fn rested(&mut self) {
+        for place in &mut self.places {
+            place.reboot_lost = false;
+            place.restarts = None;
+        }
+    }
+
+    /// Something happened to a VM's domain; there must have been a reason.
+    pub fn happened(&mut self, event: &Event, mono: u64, swarm: &Swarm) -> Checked {
+        self.seq += 1;
+        let asked_now = |wanted: fn(Action) -> bool, ops: &BTreeMap<Key, Op>| {
+            ops.values().any(|op| op.asked.place == event.place && wanted(op.asked.action))
+        };
+        let makes = asked_now(makes_domain, &self.ops);
+        let runs = asked_now(lets_run, &self.ops);
+        let (seq, clock_set) = (self.seq, self.clock_set);
+        let place = &mut self.places[event.place];
+        if place.intact == Some(event.domid) && !matches!(event.what, What::Stopped(_)) {
+            let text = format!("domain {} of vm {} ran, nobody asked, and {:?}", event.domid, event.place, event.what);
+            return Err(Violation::new("L5", text));
+        }
+        match event.what {
+            What::Made => {
+                if !(makes || place.reboot_lost || place.restarts.is_some() || place.start_asked) {
+                    return Err(Violation::new("S26", format!("vm {} was started and nobody asked", event.place)));
+                }
+                if !(makes || place.reboot_lost || clock_set) {
+                    too_soon(place, mono, swarm)?;
+                }
+                place.run_asked = runs || place.reboot_lost || place.restarts.is_some();
+                place.start_asked = makes;
+                place.made = mono;
+            }
+            What::Unpaused => {
+                if !(place.run_asked || place.reboot_lost || place.restarts.is_some()) {
+                    return Err(Violation::new("S25", format!("vm {} was let run and nobody asked", event.place)));
+                }
+                place.restarts = None;
+                place.reboot_lost &= runs;
+            }
+            What::Stopped(code) => {
+                (place.disturbed, place.intact, place.stopped) = (seq, None, mono);
+                place.before = Some((place.made, mono, code));
+                place.restarts = restarts(code, event.place, swarm).then_some(code);
+            }
+            What::Dying => place.disturbed = seq,
+            What::Paused | What::Resumed | What::Renamed | What::Gone(..) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether a guest that stopped so is started again.
+fn restarts(code: ShutdownCode, place: usize, swarm: &Swarm) -> bool {
+    let [crash, shutdown, reboot] = &swarm.shapes[place].actions;
+    let list = match code {
+        ShutdownCode::Crash => crash,
+        ShutdownCode::Reboot | ShutdownCode::Watchdog => reboot,
+        ShutdownCode::SoftReset => return true,
+        ShutdownCode::Suspend => return false,
+        _ => shutdown,
+    };
+    list.contains(&Wish::Start)
+}
+
+/// A guest that stopped soon after its start is held back, and one that crashed is not started at all.
+fn too_soon(place: &Place, mono: u64, swarm: &Swarm) -> Checked {
+    let Some((made, stopped, code)) = place.before else { return Ok(()) };
+    if mono.saturating_sub(made) >= swarm.settings.minimum_reboot_delay {
+        return Ok(());
+    }
+    if code == ShutdownCode::Crash {
+        return Err(Violation::new("S27", "a guest that crashed soon after its start was started again".to_owned()));
+    }
+    if mono.saturating_sub(stopped) < swarm.settings.reboot_delay {
+        let text = format!("a guest that stopped soon after its start was started again after {} ns", mono - stopped);
+        return Err(Violation::new("S27", text));
+    }
+    Ok(())
+}
+
+/// What the ledger looks at.
+pub struct View<'a> {
+    /// The world.
+    pub world: &'a World,
+    /// The records.
+    pub shelf: &'a Shelf,
+    /// The run.
+    pub swarm: &'a Swarm,
+}
+
+/// What must be so when an operation has ended well.
+fn claims(op: &Op, view: &View) -> Checked {
+    let Asked { action, place, id } = &op.asked;
+    let shape = &view.swarm.shapes[*place];
+    let wrong =
+        |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));
+    let living: Vec<_> = state::living(view.world, *id).collect();
+    let one = match living.as_slice() {
+        [(domid, domain)] => Some((*domid, *domain)),
+        _ => None,
+    };
+    let complete = one.filter(|(domid, domain)| state::is_complete(view.world, *domid, domain));
+    let paused = one.is_some_and(|(_, domain)| domain.info.paused);
+    let image = view.shelf.of(*id).and_then(|records| records.image);
+    match action {
+        VmStart | VmResume if complete.is_none() => wrong("L4", "there is not one complete domain"),
+        VmStart | VmResume if !paused => wrong("S25", "its domain is not paused"),
+        VmResume if image != Some(0) => wrong("S20", "its image may be resumed again"),
+        VmRebootClean | VmRebootHard if complete.is_none() => wrong("L4", "there is not one complete domain"),
+        VmRebootClean | VmRebootHard | VmUnpause if paused => wrong("L4", "its domain is paused"),
+        VmPause if one.is_some() && !paused => wrong("L4", "its domain is not paused"),
+        VmShutdownClean | VmShutdownHard | VmDestroy | VmRemove | VmSuspend if !living.is_empty() => {
+            wrong("S28", "there is a domain")
+        }
+        VmSuspend => {
+            let file = view.world.images().get(&shape.image());
+            let good = file.is_some_and(|image| image.complete() && image.synced == image.parts.len());
+            match (good, image) {
+                (false, _) => wrong("S13", "its image is not complete and durable"),
+                (true, Some(bytes)) if bytes > 0 => Ok(()),
+                _ => wrong("S20", "its record does not tell of its image"),
+            }
+        }
+        VmRemove if view.shelf.of(*id).is_some() => wrong("L4", "its records are there"),
+        VmAdd | VmImport | VmImportAsync if !view.shelf.of(*id).is_some_and(|records| records.row) => {
+            wrong("S19", "its row is not durable")
+        }
+        VmRename => {
+            let to = if *id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
+            let rowed = |id| view.shelf.of(id).is_some_and(|records| records.row);
+            if rowed(*id) || !rowed(to) || !living.is_empty() { wrong("H12", "its old name is there") } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,198 @@
+//! Domains: whose they are, that no VM has two, that none runs that must not, that strangers are left alone.
+
+use super::{Checked, Violation};
+use crate::world::World;
+use crate::world::guest::Life;
+use std::collections::BTreeMap;
+use xenops_core::host::{DomId, ShutdownCode, Uuid};
+
+/// What was last seen of a domain.
+#[derive(Clone, Debug)]
+struct Known {
+    /// Whose it is or was before it got its tombstone: a place in the fleet.
+    place: Option<usize>,
+    handle: Uuid,
+    paused: bool,
+    dying: bool,
+    shutdown: Option<ShutdownCode>,
+    built: bool,
+    suspended: bool,
+}
+
+/// Something that happened to a domain of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It was made.
+    Made,
+    /// It was let run.
+    Unpaused,
+    /// It was stopped by the toolstack.
+    Paused,
+    /// Its guest stopped.
+    Stopped(ShutdownCode),
+    /// Its guest runs on after it had stopped.
+    Resumed,
+    /// Its destruction has begun.
+    Dying,
+    /// It got another name.
+    Renamed,
+    /// It has left. A guest was in it; which goes on elsewhere.
+    Gone(bool, bool),
+}
+
+/// To which domain of which VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The VM's place in the fleet.
+    pub place: usize,
+    /// The domain.
+    pub domid: DomId,
+    /// What.
+    pub what: What,
+}
+
+/// All domains as they were when last looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Domains {
+    known: BTreeMap<DomId, Known>,
+    names: BTreeMap<Uuid, usize>,
+    foreign: Option<(DomId, Uuid)>,
+    boot: u64,
+    /// Whose those were that have gone, and after how many inputs.
+    gone: BTreeMap<DomId, (Option<usize>, u64)>,
+}
+
+impl Domains {
+    /// For a fleet of which these are the names.
+    pub fn new(names: BTreeMap<Uuid, usize>, foreign: Option<(DomId, Uuid)>) -> Domains {
+        Domains { known: BTreeMap::new(), names, foreign, boot: 1, gone: BTreeMap::new() }
+    }
+
+    /// A client that asked after so many inputs was told of these domains of a VM: each was its at some moment since.
+    pub fn told(&self, vm: &str, domids: &[i64], step: u64) -> Checked {
+        let place = vm.parse().ok().and_then(|id: Uuid| self.names.get(&id).copied());
+        for domid in domids.iter().map(|domid| *domid as DomId) {
+            let now = self.known.get(&domid).map(|known| known.place);
+            let then = self.gone.get(&domid).filter(|(_, gone)| *gone >= step).map(|(place, _)| *place);
+            if now != Some(place) && then != Some(place) {
+                return Err(Violation::new("S5", format!("vm {vm} is shown with domain {domid}, which was not its")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What has happened since the last look; none of it may break a rule.
+    pub fn look(&mut self, world: &World, step: u64, events: &mut Vec<Event>) -> Checked {
+        if world.now().boot != self.boot {
+            self.boot = world.now().boot;
+            self.foreign = None;
+            self.known.clear();
+            self.gone.clear();
+        }
+        let before = events.len();
+        self.find_gone(world, step, events);
+        for (domid, domain) in world.hypervisor().iter().filter(|(domid, _)| *domid != 0) {
+            let info = &domain.info;
+            let fresh = !self.known.contains_key(&domid);
+            let names = &self.names;
+            let known = self.known.entry(domid).or_insert_with(|| Known {
+                place: names.get(&info.handle).copied(),
+                handle: info.handle,
+                paused: true,
+                dying: false,
+                shutdown: None,
+                built: false,
+                suspended: false,
+            });
+            let Some(place) = known.place else { continue };
+            let mut tell = |what| events.push(Event { place, domid, what });
+            if fresh {
+                tell(What::Made);
+            }
+            if known.handle != info.handle {
+                tell(What::Renamed);
+            }
+            match (known.shutdown, info.shutdown) {
+                (None, Some(code)) => tell(What::Stopped(code)),
+                (Some(_), None) => tell(What::Resumed),
+                _ => {}
+            }
+            match (known.paused, info.paused) {
+                (true, false) => tell(What::Unpaused),
+                (false, true) => tell(What::Paused),
+                _ => {}
+            }
+            if info.dying && !known.dying {
+                tell(What::Dying);
+            }
+            known.handle = info.handle;
+            known.shutdown = info.shutdown;
+            known.paused = info.paused;
+            known.dying = info.dying;
+            known.built |= domain.guest.lineage.is_some();
+            known.suspended = info.shutdown == Some(ShutdownCode::Suspend) && domain.guest.life != Life::Empty;
+        }
+        if events.len() > before {
+            self.one_each(world)?;
+            self.marked_ones_rest(world, &events[before..])?;
+        }
+        self.strangers(world)
+    }
+
+    fn find_gone(&mut self, world: &World, step: u64, events: &mut Vec<Event>) {
+        let gone: Vec<DomId> =
+            self.known.keys().copied().filter(|domid| world.hypervisor().get(*domid).is_none()).collect();
+        for domid in gone {
+            let Some(known) = self.known.remove(&domid) else { continue };
+            self.gone.insert(domid, (known.place, step));
+            if let Some(place) = known.place {
+                events.push(Event { place, domid, what: What::Gone(known.built, known.suspended) });
+            }
+        }
+    }
+
+    /// No VM has two domains, whatever they are called; and if it had, two never run.
+    fn one_each(&self, world: &World) -> Checked {
+        let mut living: BTreeMap<usize, DomId> = BTreeMap::new();
+        let mut running: BTreeMap<usize, DomId> = BTreeMap::new();
+        for (domid, known) in &self.known {
+            let (Some(place), Some(domain)) = (known.place, world.hypervisor().get(*domid)) else { continue };
+            let alive = !known.dying && !known.handle.is_tombstone();
+            if alive && let Some(other) = living.insert(place, *domid) {
+                return Err(Violation::new("S1", format!("vm {place} has domains {other} and {domid}")));
+            }
+            if domain.info.runnable()
+                && domain.guest.exists()
+                && let Some(other) = running.insert(place, *domid)
+            {
+                return Err(Violation::new("S2", format!("vm {place} runs in domains {other} and {domid}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is marked as incomplete does not run.
+    fn marked_ones_rest(&self, world: &World, events: &[Event]) -> Checked {
+        for event in events.iter().filter(|event| event.what == What::Unpaused) {
+            let mark = world.store().value(&format!("/local/domain/{}/action-request", event.domid));
+            if mark == Some("poweroff") {
+                let text = format!("domain {} of vm {} was let run with its mark on", event.domid, event.place);
+                return Err(Violation::new("S25", text));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is not ours is never touched.
+    fn strangers(&self, world: &World) -> Checked {
+        let Some((domid, handle)) = self.foreign else { return Ok(()) };
+        let whole = world.hypervisor().get(domid).is_some_and(|domain| {
+            let info = &domain.info;
+            info.handle == handle && !info.paused && !info.dying && info.shutdown.is_none()
+        });
+        if !whole {
+            return Err(Violation::new("S4", format!("domain {domid}, which is not ours, was touched")));
+        }
+        Ok(())
+    }
+}

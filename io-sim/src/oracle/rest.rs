@@ -1,0 +1,259 @@
+//! At rest: every VM is in a sensible state, and nothing is left of domains that have gone.
+
+use super::records::{Records, Shelf};
+use super::{Checked, Violation, state};
+use crate::fleet::Shape;
+use crate::world::World;
+use std::collections::BTreeMap;
+use xenops_core::host::{DomId, Found, Query, Role, Uuid};
+
+/// A sensible state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensible {
+    /// No row, no domain.
+    Unregistered,
+    /// No domain.
+    Halted,
+    /// A complete domain that runs.
+    Running,
+    /// A complete domain that is paused.
+    Paused,
+    /// No domain, an image.
+    Suspended,
+    /// A crashed domain that is kept.
+    PreservedCrash,
+}
+
+fn left(what: String) -> Checked {
+    Err(Violation::new("L9", format!("{what} is left")))
+}
+
+/// The whole list.
+pub fn check(world: &World, shelf: &Shelf, shapes: &[Shape]) -> Result<Vec<Sensible>, Violation> {
+    shelf.at_rest()?;
+    let states = shapes.iter().map(|shape| sensible(world, shelf, shape)).collect::<Result<_, _>>()?;
+    nothing_left(world)?;
+    Ok(states)
+}
+
+/// The state of one VM.
+fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible, Violation> {
+    let [a, b] = shape.ids.map(|id| shelf.of(id).is_some_and(|records| records.row));
+    if a && b {
+        return Err(Violation::new("H12", format!("vm {} has rows under both names", shape.ids[0])));
+    }
+    for (id, rowed) in shape.ids.into_iter().zip([a, b]) {
+        if !rowed && state::living(world, id).next().is_some() {
+            return Err(Violation::new("S19", format!("vm {id} has a domain and no row")));
+        }
+    }
+    if !a && !b {
+        return Ok(Sensible::Unregistered);
+    }
+    let id = shape.ids[usize::from(b)];
+    let records = shelf.of(id).cloned().unwrap_or_default();
+    let wrong = |text: String| Err(Violation::new("L4", format!("vm {id} is in no sensible state: {text}")));
+    if let Some(intent) = &records.intent {
+        return wrong(format!("its intent stands: {intent:?}"));
+    }
+    match state::living(world, id).next() {
+        None => without_domain(world, id, &records, shape),
+        Some((domid, domain)) => {
+            if records.image.is_none() {
+                return Err(Violation::new("S19", format!("vm {id} has domain {domid} and no run-time record")));
+            }
+            if !state::is_complete(world, domid, domain) {
+                return wrong(format!("its domain {domid} is not complete"));
+            }
+            if records.image.is_some_and(|bytes| bytes != 0) {
+                return Err(Violation::new("S20", format!("vm {id} runs and its image may be resumed")));
+            }
+            let plugged = devices(world, domid);
+            if let Some(text) = &plugged {
+                return wrong(text.clone());
+            }
+            match (domain.info.shutdown, domain.info.paused) {
+                (None, false) => Ok(Sensible::Running),
+                (None, true) => Ok(Sensible::Paused),
+                (Some(_), true) => Ok(Sensible::PreservedCrash),
+                (Some(code), false) => wrong(format!("its domain {domid} has stopped ({code:?})")),
+            }
+        }
+    }
+}
+
+fn without_domain(world: &World, id: Uuid, records: &Records, shape: &Shape) -> Result<Sensible, Violation> {
+    match records.image {
+        Some(0) => Err(Violation::new("H5", format!("vm {id} has no domain, no image and a run-time record"))),
+        Some(_) => {
+            let good = world.images().get(&shape.image()).is_some_and(|image| image.complete());
+            if good {
+                return Ok(Sensible::Suspended);
+            }
+            Err(Violation::new("S20", format!("vm {id} reads suspended and its image is not complete")))
+        }
+        None => {
+            let flags = format!("/vm/{id}/devices");
+            if let Found::Tree(nodes) = world.store().query(&Query::Tree { path: flags, depth: 2, limit: 100 })
+                && let Some((flag, _)) = nodes.iter().find(|(path, value)| path.contains('/') && value == "1")
+            {
+                return Err(Violation::new("H6", format!("vm {id} is halted and its device {flag} is active")));
+            }
+            Ok(Sensible::Halted)
+        }
+    }
+}
+
+/// What is wrong with the devices of a complete domain.
+fn devices(world: &World, domid: DomId) -> Option<String> {
+    let value = |key, leaf| world.store().value(&backend(key, leaf));
+    for (key, device) in world.devices().of(domid) {
+        let key = (key.kind.name(), domid, key.devid);
+        if value(key, "online") == Some("0") {
+            return Some(format!("its device {key:?} is half taken away"));
+        }
+        if !device.live && value(key, "").is_some() && value(key, "state") != Some("1") {
+            return Some(format!("its device {key:?} has no back end"));
+        }
+    }
+    None
+}
+
+fn backend((kind, domid, devid): (&str, DomId, u32), leaf: &str) -> String {
+    let leaf = if leaf.is_empty() { String::new() } else { format!("/{leaf}") };
+    format!("/local/domain/0/backend/{kind}/{domid}/{devid}{leaf}")
+}
+
+/// Nothing belongs to a domain that is not there.
+pub fn nothing_left(world: &World) -> Checked {
+    let there = |domid: DomId| world.hypervisor().get(domid).is_some();
+    for (domid, domain) in world.hypervisor().iter() {
+        if domain.info.dying || domain.info.handle.is_tombstone() {
+            return left(format!("domain {domid}, half destroyed,"));
+        }
+    }
+    for (dp, held) in world.storage().datapaths() {
+        if held.domid == 0 || !there(held.domid) {
+            return left(format!("datapath {dp}"));
+        }
+        if !held.active {
+            return left(format!("attached and not active, datapath {dp}"));
+        }
+    }
+    for ((domid, devid), _) in world.nics().vifs().chain(world.nics().taps()) {
+        if !there(domid) {
+            return left(format!("interface vif{domid}.{devid}"));
+        }
+    }
+    for (key, device) in world.devices().iter() {
+        if !there(key.domid)
+            && (device.live || world.store().exists(&backend((key.kind.name(), key.domid, key.devid), "")))
+        {
+            return left(format!("device {key:?}"));
+        }
+    }
+    for process in world.processes().iter().filter(|process| process.shown.exit.is_none()) {
+        let role = process.spawn.role;
+        let stays = role == Role::DeviceModel && process.spawn.domid.is_some_and(there);
+        if process.of_this_daemon && !stays || role == Role::DeviceModel && !stays {
+            return left(format!("process {} ({role:?} of domain {:?})", process.pid, process.spawn.domid));
+        }
+    }
+    if let Some((stream, image, _)) = world.images().streams().next() {
+        return left(format!("stream {} of {image}", stream.0));
+    }
+    loops(world)?;
+    xenstore(world, &there)
+}
+
+/// Each loop device is some back end's.
+fn loops(world: &World) -> Checked {
+    for (number, file) in world.attachments().loops() {
+        let node = format!("/dev/loop{number}");
+        let used = world.devices().iter().any(|(key, _)| {
+            world.store().value(&backend((key.kind.name(), key.domid, key.devid), "node")) == Some(&*node)
+        });
+        if !used {
+            return left(format!("loop device {number} of {file}"));
+        }
+    }
+    Ok(())
+}
+
+fn xenstore(world: &World, there: &dyn Fn(DomId) -> bool) -> Checked {
+    for directory in ["/local/domain", "/xenops/domain", "/libxl", "/local/domain/0/device-model"] {
+        for name in world.store().children(directory).unwrap_or_default() {
+            if name.parse::<DomId>().is_ok_and(|domid| !there(domid)) {
+                return left(format!("xenstore's {directory}/{name}"));
+            }
+        }
+    }
+    for vm in world.store().children("/vm").unwrap_or_default() {
+        for name in world.store().children(&format!("/vm/{vm}/domains")).unwrap_or_default() {
+            if name.parse::<DomId>().is_ok_and(|domid| !there(domid)) {
+                return left(format!("xenstore's /vm/{vm}/domains/{name}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All that must be as it was at first when all VMs have gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    store: BTreeMap<String, String>,
+    free: u64,
+    domains: Vec<(DomId, Uuid)>,
+    ports: usize,
+    datapaths: usize,
+    epochs: Vec<String>,
+    loops: usize,
+    files: Vec<String>,
+}
+
+/// Directories of xenstore that all VMs share: whoever needs one makes it, and it stays.
+const SHARED: [&str; 4] = ["libxl", "xenops", "xenops/domain", "vm"];
+
+/// A picture of the world.
+pub fn picture(world: &World) -> Picture {
+    let all = Query::Tree { path: "/".to_owned(), depth: 64, limit: u32::MAX };
+    let store = match world.store().query(&all) {
+        Found::Tree(nodes) => nodes.into_iter().filter(|(path, _)| !is_shared(path)).collect(),
+        _ => BTreeMap::new(),
+    };
+    let memory = world.hypervisor().memory();
+    Picture {
+        store,
+        free: memory.free + memory.scrub,
+        domains: world.hypervisor().iter().map(|(domid, domain)| (domid, domain.info.handle)).collect(),
+        ports: world.nics().vifs().count() + world.nics().taps().count(),
+        datapaths: world.storage().datapaths().count(),
+        epochs: world.storage().epochs().map(str::to_owned).collect(),
+        loops: world.attachments().loops().count(),
+        files: world.disk().left.iter().cloned().collect(),
+    }
+}
+
+fn is_shared(path: &str) -> bool {
+    let dom0 = path.strip_prefix("local/domain/0/").unwrap_or_default();
+    let kind = dom0.split('/').count() < 3 && (dom0.starts_with("backend") || dom0.starts_with("error"));
+    SHARED.contains(&path) || kind || dom0 == "device-model" || path.starts_with("guest_agent_features")
+}
+
+/// What is different, in words.
+pub fn difference(first: &Picture, last: &Picture) -> Option<String> {
+    if first == last {
+        return None;
+    }
+    for (path, value) in &last.store {
+        if first.store.get(path) != Some(value) {
+            return Some(format!("xenstore's /{path} = {value:?}"));
+        }
+    }
+    if let Some((path, _)) = first.store.iter().find(|(path, _)| !last.store.contains_key(*path)) {
+        return Some(format!("xenstore's /{path} has gone, which"));
+    }
+    let (mut first, mut last) = (first.clone(), last.clone());
+    (first.store, last.store) = (BTreeMap::new(), BTreeMap::new());
+    Some(format!("{last:?} instead of {first:?}"))
+}

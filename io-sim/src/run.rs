@@ -1,0 +1,217 @@
+//! One run: the machine on a simulated host, its clients, its faults, and the oracle looking on.
+
+mod calls;
+mod crash;
+mod faults;
+mod phases;
+mod step;
+
+use crate::client::{Asked, Client};
+use crate::fault::{Plan, Struck};
+use crate::flights::Flights;
+use crate::journal::Journal;
+use crate::ledger::Ledger;
+use crate::oracle::Violation;
+use crate::oracle::domains::{Domains, Event};
+use crate::oracle::records::Shelf;
+use crate::oracle::rest::Picture;
+use crate::panic;
+use crate::sometimes::Sometimes;
+use crate::swarm::{Profile, Swarm};
+use crate::trace::Trace;
+use crate::watcher::{Purpose, Watcher};
+use crate::workload::Standing;
+use crate::world::{Choices, Tape, World};
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
+use xenops_core::host::hash::Fingerprint;
+use xenops_core::host::{Now, Uuid};
+use xenops_core::machine::{CallId, ClientId, Effects, Input, Machine};
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The rule that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// Of all inputs and effects.
+    pub hash: u64,
+    /// Inputs of the machine.
+    pub steps: u64,
+    /// Requests to the host.
+    pub requests: u64,
+    /// Guests that were built, ran and ended.
+    pub lifetimes: u64,
+    /// Faults by kind.
+    pub struck: Struck,
+    /// Completed, failed, cancelled, by name.
+    pub operations: BTreeMap<&'static str, [u64; 3]>,
+    /// What happens sometimes.
+    pub sometimes: Sometimes,
+    /// The choices that were made.
+    pub tape: Tape,
+    /// Lines, if they were wanted.
+    pub trace: Vec<String>,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Clients ask and faults strike.
+    Working,
+    /// Nobody asks, nothing strikes: all must come to rest.
+    Settling,
+    /// All VMs are taken away.
+    Clearing,
+    /// The world must be as it was at first.
+    Cleared,
+}
+
+/// Whose a call is.
+#[derive(Clone, Debug)]
+enum Who {
+    /// A client's, and what for if it is one of those that are counted.
+    Client(usize, Option<Asked>),
+    /// The watcher's.
+    Watcher(Purpose),
+    /// One that clears up, and for which VM.
+    Janitor(Chore),
+    /// Nobody waits for it.
+    Nobody,
+}
+
+/// What the janitor wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Chore {
+    /// How all VMs stand.
+    List,
+    /// How all tasks stand.
+    Tasks,
+    /// That a VM's domain goes.
+    Stop,
+    /// That a VM goes.
+    Remove(Uuid),
+}
+
+/// A call that has not been answered.
+#[derive(Clone, Debug)]
+struct Open {
+    who: Who,
+    client: ClientId,
+    /// Number of inputs when it was asked.
+    step: u64,
+}
+
+/// Something that will be done after so many more inputs, or when nothing else can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Later {
+    /// A client cancels a task.
+    Cancel(usize, u64),
+    /// A client hangs up.
+    HangUp(usize),
+    /// The disk has space again.
+    Space,
+    /// The worker pool has its size again.
+    Pool,
+    /// Notices are heard again, all that were missed at once.
+    Hear,
+    /// A notice comes again.
+    Again(u64),
+}
+
+/// A run.
+pub struct Run {
+    seed: u64,
+    swarm: Swarm,
+    phase: Phase,
+    world: World,
+    machine: Machine,
+    effects: Effects,
+    journal: Journal,
+    flights: Flights,
+    /// What comes next, before anything of the host's.
+    inbox: VecDeque<Input>,
+    turn: u32,
+    life: u64,
+    clients: Vec<Client>,
+    watcher: Watcher,
+    open: BTreeMap<CallId, Open>,
+    next_call: u64,
+    next_client: u64,
+    next_external: u64,
+    budget: u32,
+    plan: Plan,
+    later: BTreeMap<(u64, u64), Later>,
+    deaf: bool,
+    slow: bool,
+    odd_request: bool,
+    odd_process: bool,
+    processes_struck: u64,
+    guests_stopped: u64,
+    repeat: bool,
+    cut: bool,
+    ledger: Ledger,
+    shelf: Shelf,
+    domains: Domains,
+    events: Vec<Event>,
+    standings: Vec<(Uuid, Standing)>,
+    first: Picture,
+    batch: Vec<String>,
+    recovering: u64,
+    settled_at: (u64, u64),
+    steps: u64,
+    requests: u64,
+    lifetimes: u64,
+    struck: Struck,
+    operations: BTreeMap<&'static str, [u64; 3]>,
+    sometimes: Sometimes,
+    trace: Trace,
+    hash: Fingerprint,
+}
+
+/// Run one seed, or one tape.
+pub fn run(seed: u64, choices: Choices, profile: Profile, trace: Trace) -> Outcome {
+    let mut run = Run::new(seed, choices, profile, trace);
+    let result = panic::caught(|| run.play()).unwrap_or_else(|text| Err(Violation::new("machine", text)));
+    run.outcome(result.err())
+}
+
+impl Run {
+    fn outcome(mut self, violation: Option<Violation>) -> Outcome {
+        for (kind, count) in self.world.tally().iter() {
+            self.struck.add(kind, count);
+        }
+        if let Some(violation) = &violation {
+            let (mono, steps) = (self.now().mono, self.steps);
+            self.trace.line(mono, steps, || format!("VIOLATION {violation}"));
+        }
+        let mut hash = self.hash;
+        hash.write_u64(self.world.trace());
+        Outcome {
+            violation,
+            hash: hash.finish(),
+            steps: self.steps,
+            requests: self.requests,
+            lifetimes: self.lifetimes,
+            struck: self.struck,
+            operations: self.operations,
+            sometimes: self.sometimes,
+            tape: self.world.choices().made().clone(),
+            trace: self.trace.lines().to_vec(),
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.world.now()
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        let (mono, steps) = (self.world.now().mono, self.steps);
+        self.trace.line(mono, steps, text);
+    }
+
+    fn later(&mut self, steps: u64, what: Later) {
+        let key = (self.steps + steps, self.next_call);
+        self.next_call += 1;
+        self.later.insert(key, what);
+    }
+}

@@ -1,0 +1,299 @@
+//! Calls of clients and what they are answered.
+
+use super::{Chore, Later, Phase, Run, Who};
+use crate::action::Action;
+use crate::client::{Asked, Deed, Scene};
+use crate::ledger::{Ended, Key};
+use crate::oracle::{Checked, Violation, state};
+use crate::sometimes::Property;
+use crate::watcher::Purpose;
+use crate::world::Concern;
+use xenops_core::host::DomId;
+use xenops_core::interface::task::State;
+use xenops_core::interface::{Answer, Call, Error};
+use xenops_core::machine::{CallId, Input};
+
+/// Actions whose call is answered when they are done, and that no client can watch.
+fn is_awaited(action: Action) -> bool {
+    use Action::*;
+    matches!(action, VmAdd | VmRemove | VmImport | VmRename | VbdAdd | VbdRemove | VifAdd | VifRemove)
+}
+
+impl Run {
+    /// A client does what it does next.
+    pub(super) fn client_acts(&mut self, n: usize) {
+        self.stand();
+        let tag = format!("c{}", self.next_call);
+        let scene =
+            Scene { swarm: &self.swarm, vms: &self.standings, mono: self.world.now().mono, tag: self.next_call };
+        let deed = self.clients[n].act(&scene, self.world.choices());
+        match deed {
+            Deed::Tend(call) => self.push_call(n, Who::Client(n, None), tag, call),
+            Deed::Ask(asked, call) => {
+                self.budget -= 1;
+                self.ask(n, asked, tag, call);
+            }
+        }
+    }
+
+    /// How each VM stands now, as clients that keep themselves informed know it.
+    fn stand(&mut self) {
+        let shapes = self.swarm.shapes.iter();
+        self.standings = shapes.map(|shape| state::standing(&self.world, &self.shelf, shape)).collect();
+    }
+
+    fn push_call(&mut self, n: usize, who: Who, tag: String, call: Call) {
+        let client = self.clients[n].id;
+        let input = self.call(client, who, tag, call);
+        self.inbox.push_back(input);
+    }
+
+    fn ask(&mut self, n: usize, asked: Asked, tag: String, call: Call) {
+        let habits = self.swarm.habits.clone();
+        self.ledger.asking(&asked);
+        let choices = self.world.choices();
+        if asked.action.has_task() && choices.odds(Concern::Workload, habits.triggers) {
+            let point = 1 + choices.choose(Concern::Workload, 12);
+            let trigger =
+                Call::DebugTrigger { cmd: "set-cancel-trigger".to_owned(), args: vec![tag.clone(), point.to_string()] };
+            self.push_call(n, Who::Nobody, tag.clone(), trigger);
+        }
+        let number = self.next_call;
+        self.push_call(n, Who::Client(n, Some(asked.clone())), tag, call);
+        if is_awaited(asked.action) {
+            let (intact, faults) = (self.intact(asked.place), self.struck.total());
+            self.ledger.asked(Key::Call(number), asked, intact, faults);
+        }
+        if self.world.choices().odds(Concern::Workload, habits.hangs_up) {
+            let after = u64::from(self.world.choices().choose(Concern::Workload, 20));
+            self.later(after, Later::HangUp(n));
+        }
+    }
+
+    /// The domain of a VM of which nothing is asked but this, and which runs.
+    fn intact(&self, place: usize) -> Option<DomId> {
+        let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
+        let (domid, domain) = state::living(&self.world, id).next()?;
+        let alone = self.ledger.pending_of(place).next().is_none();
+        (alone && state::is_intact(&self.world, domid, domain)).then_some(domid)
+    }
+
+    /// A call is answered.
+    pub(super) fn replied(&mut self, call: CallId, reply: Result<Answer, Error>) -> Checked {
+        let Some(open) = self.open.remove(&call) else {
+            return Err(Violation::new("calls", format!("call {call} was answered twice, or to nobody")));
+        };
+        if let Ok(Answer::Vm(vm, state)) = &reply {
+            self.domains.told(&vm.id, &state.domids, open.step)?;
+        }
+        match open.who {
+            Who::Client(n, asked) => {
+                if let Some(asked) = asked {
+                    self.answered(n, call, &asked, &reply)?;
+                }
+                let mono = self.now().mono;
+                let follow = self.clients[n].told(&reply, &self.swarm.habits, mono, self.world.choices());
+                if let Some(call) = follow {
+                    let tag = "tidy".to_owned();
+                    self.push_call(n, Who::Client(n, None), tag, call);
+                }
+                Ok(())
+            }
+            Who::Watcher(purpose) => self.watched(purpose, &reply),
+            Who::Janitor(chore) => self.tidied(chore, reply),
+            Who::Nobody => Ok(()),
+        }
+    }
+
+    /// The first answer to what a client asked for.
+    fn answered(&mut self, n: usize, call: CallId, asked: &Asked, reply: &Result<Answer, Error>) -> Checked {
+        if asked.action.has_task() {
+            match reply {
+                Ok(Answer::TaskId(id)) => self.follows(n, id, asked),
+                Ok(other) => {
+                    return Err(Violation::new("calls", format!("{} answered {other:?}", asked.action.name())));
+                }
+                Err(_) => self.count(asked.action, Ended::Badly),
+            }
+            return Ok(());
+        }
+        let how = match reply {
+            Ok(_) => Ended::Well,
+            Err(Error::Cancelled(_)) => Ended::Cancelled,
+            Err(_) => Ended::Badly,
+        };
+        self.count(asked.action, how);
+        if is_awaited(asked.action) {
+            self.ended(Key::Call(call.0), how)?;
+        }
+        Ok(())
+    }
+
+    fn follows(&mut self, n: usize, id: &str, asked: &Asked) {
+        let task = id.parse().unwrap_or(u64::MAX);
+        let (intact, faults) = (self.intact(asked.place), self.struck.total());
+        self.ledger.asked(Key::Task(task), asked.clone(), intact, faults);
+        if self.world.choices().odds(Concern::Workload, self.swarm.habits.cancels) {
+            let after = u64::from(self.world.choices().choose(Concern::Workload, 80));
+            self.later(after, Later::Cancel(n, task));
+        }
+    }
+
+    pub(super) fn count(&mut self, action: Action, how: Ended) {
+        let counts = self.operations.entry(action.name()).or_default();
+        match how {
+            Ended::Well => counts[0] += 1,
+            Ended::Badly => counts[1] += 1,
+            Ended::Cancelled => {
+                counts[2] += 1;
+                self.struck.count("cancellation");
+            }
+        }
+    }
+
+    fn ended(&mut self, key: Key, how: Ended) -> Checked {
+        let view = crate::ledger::View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
+        let op = self.ledger.ended(key, how, &view)?;
+        if let Some(op) = op {
+            if how == Ended::Well && op.cancelled {
+                self.sometimes.hit(Property::CancelLost);
+            }
+            if self.struck.total() >= op.faults + 2 {
+                self.sometimes.hit(Property::TwoFaults);
+            }
+            if let Key::Task(_) = key {
+                self.count(op.asked.action, how);
+            }
+        }
+        Ok(())
+    }
+
+    /// The watcher has an answer.
+    fn watched(&mut self, purpose: Purpose, reply: &Result<Answer, Error>) -> Checked {
+        match purpose {
+            Purpose::Events => {
+                let barriers = self.watcher.told(reply)?;
+                if barriers > 0 {
+                    self.sometimes.hit(Property::BarrierReleased);
+                }
+                if let Ok(Answer::Updates(_, ids, _)) = reply {
+                    self.batch = ids.iter().filter_map(|id| id.vm().map(str::to_owned)).collect();
+                }
+                Ok(())
+            }
+            Purpose::Task(task) => self.task_stands(task, reply),
+            Purpose::Vm(vm) => {
+                self.watcher.saw(vm, reply);
+                Ok(())
+            }
+        }
+    }
+
+    /// How a task stands, asked as soon as it changed.
+    fn task_stands(&mut self, task: u64, reply: &Result<Answer, Error>) -> Checked {
+        let Ok(Answer::Task(shown)) = reply else { return Ok(()) };
+        let pending = matches!(shown.state, State::Pending(_));
+        if self.ledger.task_ended(task) {
+            if pending {
+                return Err(Violation::new("S29", format!("task {task} had ended and is pending")));
+            }
+            return Ok(());
+        }
+        let Some(op) = self.ledger.get_mut(Key::Task(task)) else { return Ok(()) };
+        op.committed |= pending && !shown.cancellable;
+        let asked = op.asked.clone();
+        let how = match &shown.state {
+            State::Pending(_) => return Ok(()),
+            State::Completed { .. } => Ended::Well,
+            State::Failed(_) => match shown.state.error() {
+                Some(Error::Cancelled(_)) => Ended::Cancelled,
+                error => {
+                    self.failed(error);
+                    Ended::Badly
+                }
+            },
+        };
+        if how == Ended::Well {
+            self.told_of_its_vm(&asked)?;
+        }
+        self.ended(Key::Task(task), how)
+    }
+
+    /// Whoever is told that an operation has ended well is told that its VM has changed.
+    fn told_of_its_vm(&self, asked: &Asked) -> Checked {
+        let ids = self.swarm.shapes[asked.place].ids.map(|id| id.text());
+        let gone =
+            ids.iter().all(|id| id.parse().is_ok_and(|id| !self.shelf.of(id).is_some_and(|records| records.row)));
+        if gone || self.batch.iter().any(|vm| ids.contains(vm)) {
+            return Ok(());
+        }
+        let text = format!("{} went well, and its vm is not among what has changed", asked.action.name());
+        Err(Violation::new("S33", text))
+    }
+
+    /// What failures tell of what has been seen.
+    fn failed(&mut self, error: Option<Error>) {
+        let property = match error {
+            Some(Error::DeviceDetachRejected(..)) => Property::UnplugRefused,
+            Some(Error::NotEnoughMemory(_)) => Property::NoMemory,
+            Some(Error::StorageBackendError(code, _)) if code == "SR_BACKEND_FAILURE_24" => Property::PlugBusy,
+            Some(Error::InternalError(text)) if text.contains("has not ended") => Property::StragglerRefused,
+            Some(Error::InternalError(text)) if text.contains("needs attention") => Property::GaveUp,
+            _ => return,
+        };
+        self.sometimes.hit(property);
+    }
+
+    /// A client has thought better of it.
+    pub(super) fn cancel(&mut self, n: usize, task: u64) {
+        let pending = self.ledger.get_mut(Key::Task(task));
+        if let Some(op) = pending {
+            op.cancelled = true;
+            self.push_call(n, Who::Nobody, "cancel".to_owned(), Call::TaskCancel { id: task.to_string() });
+        }
+    }
+
+    /// A client goes, and comes again.
+    pub(super) fn hang_up(&mut self, n: usize) {
+        let client = self.clients[n].id;
+        let waiting = self.inbox.iter().any(|input| matches!(input, Input::Call { client: of, .. } if *of == client));
+        // What has not been sent yet would come from nobody.
+        if waiting {
+            return;
+        }
+        self.struck.count("hang-up");
+        let gone: Vec<CallId> =
+            self.open.iter().filter(|(_, open)| open.client == client).map(|(call, _)| *call).collect();
+        for call in gone {
+            self.open.remove(&call);
+            self.ledger.forget(Key::Call(call.0));
+        }
+        self.inbox.push_back(Input::Hangup { client });
+        let (id, mono) = (self.fresh_client(), self.now().mono);
+        self.clients[n].reconnect(id, mono);
+    }
+
+    /// The janitor has an answer.
+    fn tidied(&mut self, chore: Chore, reply: Result<Answer, Error>) -> Checked {
+        match (chore, reply) {
+            (Chore::List, Ok(Answer::Vms(vms))) => {
+                self.watcher.compare(&vms)?;
+                self.listed(&vms)
+            }
+            (Chore::Tasks, Ok(Answer::Tasks(tasks))) => {
+                match tasks.iter().find(|task| matches!(task.state, State::Pending(_))) {
+                    Some(task) => {
+                        Err(Violation::new("L1", format!("task {} ({}) is pending at rest", task.id, task.dbg)))
+                    }
+                    None => Ok(()),
+                }
+            }
+            (Chore::Stop, _) | (Chore::Remove(_), Ok(_)) => Ok(()),
+            (Chore::Remove(_), Err(Error::DoesNotExist(..))) => Ok(()),
+            (chore, reply) if self.phase == Phase::Clearing => {
+                Err(Violation::new("L9", format!("{chore:?} was answered {reply:?}")))
+            }
+            (chore, reply) => Err(Violation::new("calls", format!("{chore:?} was answered {reply:?}"))),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Faults strike.
+
+use super::step::EXTERNAL;
+use super::{Later, Run, Who};
+use crate::fault::Kind;
+use crate::fleet::pick;
+use crate::oracle::{Checked, state};
+use crate::sometimes::Property;
+use crate::world::{Concern, Fate};
+use xenops_core::host::time::SECOND;
+use xenops_core::host::{DomId, DomainAct, Request, ShutdownCode, Token};
+use xenops_core::interface::Call;
+use xenops_core::machine::{EffectId, Input};
+
+impl Run {
+    /// A fault's moment has come.
+    pub(super) fn strike(&mut self, kind: Kind) -> Checked {
+        self.note(|| format!("FAULT {}", kind.name()));
+        match kind {
+            Kind::DaemonCrash => {
+                if self.world.choices().odds(Concern::Fault, 2) {
+                    self.cut = true;
+                    return Ok(());
+                }
+                return self.crash();
+            }
+            Kind::HostReboot => return self.host_reboot(),
+            Kind::OddRequest => self.odd_request = true,
+            Kind::OddProcess => {
+                self.odd_process = true;
+                self.processes_struck = self.odd_processes();
+                self.world.config_mut().odd_processes = 1;
+            }
+            Kind::LostNotices => {
+                self.deaf = true;
+                self.struck.count(kind.name());
+                let after = u64::from(self.world.choices().choose(Concern::Fault, 40));
+                self.later(after, Later::Hear);
+            }
+            Kind::RepeatedNotice => self.repeat = true,
+            Kind::DiskFull => {
+                self.world.disk_mut().full = true;
+                self.struck.count(kind.name());
+                let after = u64::from(self.world.choices().choose(Concern::Fault, 200));
+                self.later(after, Later::Space);
+            }
+            Kind::SlowDisk => self.slow = true,
+            Kind::GuestStops => self.guest_stops(),
+            Kind::Destroyed => self.destroyed(),
+            Kind::ClockJump => {
+                const YEAR: i64 = 365 * 86_400 * SECOND as i64;
+                let by = pick(
+                    self.world.choices(),
+                    Concern::Fault,
+                    &[60 * SECOND as i64, -(3600 * SECOND as i64), YEAR, -YEAR],
+                );
+                self.world.set_clock(by);
+                self.ledger.clock_set = true;
+                self.struck.count(kind.name());
+            }
+            Kind::Resize => {
+                self.struck.count(kind.name());
+                let size = pick(self.world.choices(), Concern::Fault, &[0, 1, 8]);
+                self.resize(size);
+                let after = u64::from(self.world.choices().choose(Concern::Fault, 100));
+                self.later(after, Later::Pool);
+            }
+        }
+        Ok(())
+    }
+
+    fn odd_processes(&self) -> u64 {
+        ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum()
+    }
+
+    fn resize(&mut self, size: u32) {
+        let call = Call::HostSetWorkerPoolSize { pool_size: i64::from(size) };
+        if size == 0 {
+            self.sometimes.hit(Property::PoolOfNone);
+        }
+        let input = self.call(self.watcher.id, Who::Nobody, "resize".to_owned(), call);
+        self.inbox.push_back(input);
+    }
+
+    /// Something whose moment has come, or that nothing comes before any more.
+    pub(super) fn later_now(&mut self, what: Later) {
+        match what {
+            Later::Cancel(n, task) => self.cancel(n, task),
+            Later::HangUp(n) => self.hang_up(n),
+            Later::Space => self.world.disk_mut().full = false,
+            Later::Pool => self.resize(self.swarm.workers),
+            Later::Hear => {
+                if std::mem::take(&mut self.deaf) {
+                    self.sometimes.hit(Property::EverythingLooked);
+                    self.inbox.push_back(Input::Everything);
+                }
+            }
+            Later::Again(token) => self.inbox.push_back(Input::Noticed { token: Token(token) }),
+        }
+    }
+
+    /// One of our domains that this holds of.
+    fn some_domain(&mut self, runs: bool) -> Option<(usize, DomId)> {
+        let mut found = Vec::new();
+        for (place, shape) in self.swarm.shapes.iter().enumerate() {
+            for id in shape.ids {
+                let domains = state::living(&self.world, id);
+                let fits = domains.filter(|(_, domain)| !runs || (domain.info.runnable() && domain.guest.exists()));
+                found.extend(fits.map(|(domid, _)| (place, domid)));
+            }
+        }
+        (!found.is_empty()).then(|| pick(self.world.choices(), Concern::Fault, &found))
+    }
+
+    fn guest_stops(&mut self) {
+        let Some((place, domid)) = self.some_domain(true) else { return };
+        use ShutdownCode::{Crash, Poweroff, Reboot, SoftReset, Suspend, Watchdog};
+        let codes = [Poweroff, Reboot, Crash, Reboot, Watchdog, Suspend, SoftReset];
+        let code = pick(self.world.choices(), Concern::Fault, &codes);
+        self.struck.count(Kind::GuestStops.name());
+        self.ledger.external(place);
+        self.external(Request::Domain(domid, DomainAct::Shutdown(code)));
+    }
+
+    fn destroyed(&mut self) {
+        let Some((place, domid)) = self.some_domain(false) else { return };
+        self.struck.count(Kind::Destroyed.name());
+        self.ledger.external(place);
+        self.external(Request::Domain(domid, DomainAct::Destroy));
+    }
+
+    /// Somebody else asks the host for something.
+    pub(super) fn external(&mut self, request: Request) {
+        self.next_external += 1;
+        self.world.start_with(EffectId(EXTERNAL + self.next_external), request, Fate::Plain);
+    }
+}

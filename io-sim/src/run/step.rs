@@ -1,0 +1,294 @@
+//! One input into the machine, its effects out, and a look at what they did.
+
+use super::{Open, Phase, Run};
+use crate::flights::Landing;
+use crate::oracle::domains::What;
+use crate::oracle::{Checked, Violation, storage};
+use crate::sometimes::Property;
+use crate::trace;
+use std::hash::{Hash, Hasher};
+use xenops_core::host::time::{MILLISECOND, SECOND};
+use xenops_core::host::{Fault, Outcome, Reply, Request};
+use xenops_core::machine::effect::straggler_token;
+use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Input};
+
+/// Numbers from here on are requests that somebody else than the machine made of the host.
+pub(super) const EXTERNAL: u64 = 1 << 62;
+
+/// Inputs of one driver turn at most: their records share one sync.
+const TURN: u32 = 64;
+
+impl Run {
+    /// What the machine is told next at this moment, if anything.
+    pub(super) fn next_input(&mut self) -> Result<Option<Input>, Violation> {
+        if !self.watcher.wants.is_empty() {
+            let (purpose, call) = self.watcher.wants.remove(0);
+            let client = self.watcher.id;
+            return Ok(Some(self.call(client, super::Who::Watcher(purpose), "watch".to_owned(), call)));
+        }
+        if let Some(input) = self.inbox.pop_front() {
+            return Ok(Some(input));
+        }
+        let mono = self.now().mono;
+        if let Some(effect) = self.flights.overdue(mono) {
+            self.sometimes.hit(Property::Straggler);
+            let outcome = Outcome::Unknown(Fault::TimedOut);
+            return Ok(Some(Input::Done { effect, outcome }));
+        }
+        while let Some((effect, outcome)) = self.world.take_outcome() {
+            if let Some(input) = self.landed(effect, outcome)? {
+                return Ok(Some(input));
+            }
+        }
+        while let Some(token) = self.world.take_notice() {
+            if !self.deaf {
+                if std::mem::take(&mut self.repeat) {
+                    self.struck.count("repeated notice");
+                    self.later(3, super::Later::Again(token.0));
+                }
+                return Ok(Some(Input::Noticed { token }));
+            }
+        }
+        let due = self.machine.deadline().is_some_and(|deadline| deadline <= mono);
+        Ok(due.then_some(Input::Tick))
+    }
+
+    /// A request has ended.
+    pub(super) fn landed(&mut self, effect: EffectId, outcome: Outcome) -> Result<Option<Input>, Violation> {
+        if effect.0 >= EXTERNAL {
+            return Ok(None);
+        }
+        match self.flights.land(effect) {
+            Landing::InTime => Ok(Some(Input::Done { effect, outcome })),
+            Landing::Late => {
+                self.note(|| format!("  {effect:?} has ended after all"));
+                Ok(Some(Input::Noticed { token: straggler_token(effect) }))
+            }
+            Landing::Unasked => Err(Violation::new("world", format!("{effect:?} was answered and not asked"))),
+        }
+    }
+
+    /// Give the machine one input, carry out what it wants, look.
+    pub(super) fn feed(&mut self, input: Input) -> Checked {
+        self.note(|| trace::input(&input));
+        self.hash_input(&input);
+        self.steps += 1;
+        let now = self.now();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.handle(now, input, &mut effects);
+        let result = self.carry_out(&mut effects);
+        effects.clear();
+        self.effects = effects;
+        result?;
+        self.turn += 1;
+        if self.turn >= TURN {
+            self.end_turn();
+        }
+        self.look()
+    }
+
+    /// The effects of one input, all of them or, if the daemon is killed now, some of them.
+    pub(super) fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Checked {
+        let most = if self.cut {
+            self.sometimes.hit(Property::CrashAmidEffects);
+            self.world.choices().choose(crate::world::Concern::Fault, effects.len() as u32 + 1) as usize
+        } else {
+            effects.len()
+        };
+        for effect in effects.drain(..).take(most) {
+            self.note(|| trace::effect(&effect));
+            self.hash_effect(&effect);
+            match effect {
+                Effect::Do { effect, request, deadline } => {
+                    self.requests += 1;
+                    if !self.flights.depart(effect, deadline) {
+                        return Err(Violation::new("machine", format!("{effect:?} was asked for twice")));
+                    }
+                    self.start(effect, request);
+                }
+                Effect::Abort { effect, deadline } => {
+                    self.flights.hasten(effect, deadline);
+                    self.world.abort(effect);
+                }
+                Effect::Reply { call, reply } => self.replied(call, reply)?,
+            }
+        }
+        if std::mem::take(&mut self.cut) {
+            return self.crash();
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, effect: EffectId, request: Request) {
+        match request {
+            Request::Append(entries) => self.journal.push(effect, entries),
+            request if self.odd_request => {
+                let before: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
+                let odds = std::mem::replace(&mut self.world.config_mut().odd_requests, 1);
+                self.world.start(effect, request);
+                self.world.config_mut().odd_requests = odds;
+                let after: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
+                self.odd_request = before == after;
+            }
+            request => self.world.start(effect, request),
+        }
+    }
+
+    /// What was appended in this turn goes to the disk.
+    pub(super) fn end_turn(&mut self) {
+        self.turn = 0;
+        let (mono, latency) = (self.now().mono, self.sync_takes());
+        self.journal.end_turn(mono, latency);
+    }
+
+    fn sync_takes(&mut self) -> u64 {
+        if self.slow && self.journal.next().is_none() && !self.journal.is_idle() {
+            self.slow = false;
+            self.struck.count("slow disk");
+            return 45 * SECOND;
+        }
+        self.swarm.sync
+    }
+
+    /// What the journal has made durable by now.
+    pub(super) fn synced(&mut self) -> Checked {
+        let (mono, full, latency) = (self.now().mono, self.world.disk().full, self.sync_takes());
+        let outcomes = self.journal.synced(mono, latency, full);
+        self.read_records()?;
+        for (effect, outcome) in outcomes {
+            if matches!(outcome, Outcome::Refused(_)) {
+                self.sometimes.hit(Property::NoSpace);
+            }
+            if let Some(input) = self.landed(effect, outcome)? {
+                self.inbox.push_back(input);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_records(&mut self) -> Checked {
+        for key in self.journal.take_changed() {
+            self.shelf.changed(&key, self.journal.records())?;
+        }
+        Ok(())
+    }
+
+    /// Look at what the last step may have touched; at everything now and then.
+    pub(super) fn look(&mut self) -> Checked {
+        if let Some(breach) = self.world.breaches().first() {
+            return Err(Violation::new("S3", format!("{breach:?}")));
+        }
+        self.domains.look(&self.world, self.steps, &mut self.events)?;
+        let mono = self.now().mono;
+        for event in std::mem::take(&mut self.events) {
+            self.note(|| format!("  domain {} of vm {}: {:?}", event.domid, event.place, event.what));
+            self.happened(&event);
+            self.ledger.happened(&event, mono, &self.swarm)?;
+            self.owned(&event)?;
+        }
+        if self.steps % 32 == 0 || self.phase > Phase::Working {
+            storage::check(&self.world)?;
+            storage::check_memory(&self.world)?;
+        }
+        if self.steps % 256 == 0 {
+            self.machine.check_all();
+        }
+        if self.odd_process && self.world.config().odd_processes == 1 {
+            let odd =
+                ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
+            if odd > self.struck_processes() {
+                self.odd_process = false;
+                self.world.config_mut().odd_processes = self.swarm.host.odd_processes;
+            }
+        }
+        Ok(())
+    }
+
+    /// A domain of ours has its row and its record as long as it has its name.
+    fn owned(&self, event: &crate::oracle::domains::Event) -> Checked {
+        if event.what != What::Made {
+            return Ok(());
+        }
+        let ids = self.swarm.shapes[event.place].ids;
+        let has = |id| self.shelf.of(id).is_some_and(|records| records.row && records.image.is_some());
+        if ids.into_iter().any(has) {
+            return Ok(());
+        }
+        let text =
+            format!("domain {} of vm {} was made before its row and record were durable", event.domid, event.place);
+        Err(Violation::new("S19", text))
+    }
+
+    /// A call that a client makes now.
+    pub(super) fn call(
+        &mut self,
+        client: ClientId,
+        who: super::Who,
+        tag: String,
+        call: xenops_core::interface::Call,
+    ) -> Input {
+        let number = CallId(self.next_call);
+        self.next_call += 1;
+        self.open.insert(number, Open { who, client, step: self.steps });
+        let request = xenops_core::interface::Request { debug_info: tag.as_str().into(), call };
+        Input::Call { call: number, client, request }
+    }
+
+    fn hash_input(&mut self, input: &Input) {
+        let hash = &mut self.hash;
+        hash.write_u64(self.world.now().mono);
+        std::mem::discriminant(input).hash(hash);
+        match input {
+            Input::Call { call, client, request } => {
+                (call, client).hash(hash);
+                request.call.method().hash(hash);
+            }
+            Input::Hangup { client } => client.hash(hash),
+            Input::Done { effect, outcome } => {
+                effect.hash(hash);
+                hash_outcome(outcome, hash);
+            }
+            Input::Noticed { token } => token.hash(hash),
+            Input::Everything | Input::Tick => {}
+        }
+    }
+
+    fn hash_effect(&mut self, effect: &Effect) {
+        let hash = &mut self.hash;
+        std::mem::discriminant(effect).hash(hash);
+        match effect {
+            Effect::Do { effect, request, deadline } => {
+                (effect, deadline).hash(hash);
+                request.hash(hash);
+            }
+            Effect::Abort { effect, deadline } => (effect, deadline).hash(hash),
+            Effect::Reply { call, reply } => {
+                call.hash(hash);
+                match reply {
+                    Ok(answer) => answer.kind().hash(hash),
+                    Err(error) => error.to_string().hash(hash),
+                }
+            }
+        }
+    }
+
+    /// How many steps of processes went wrong before the one that is being waited for.
+    fn struck_processes(&self) -> u64 {
+        self.processes_struck
+    }
+}
+
+fn hash_outcome(outcome: &Outcome, hash: &mut xenops_core::host::hash::Fingerprint) {
+    std::mem::discriminant(outcome).hash(hash);
+    match outcome {
+        Outcome::Ok(Reply::Found(found)) => found.hash(hash),
+        Outcome::Ok(Reply::Domains(domains)) => domains.hash(hash),
+        Outcome::Ok(Reply::Held(which, process)) => (which, process).hash(hash),
+        Outcome::Ok(reply) => std::mem::discriminant(reply).hash(hash),
+        Outcome::Refused(fault) | Outcome::Unknown(fault) => fault.hash(hash),
+        Outcome::Aborted => {}
+    }
+}
+
+/// The shortest time that something which is paced may take.
+pub(super) const MOMENT: u64 = MILLISECOND;
