@@ -1,5 +1,7 @@
 //! The real daemon: how it starts, is refused, is killed, ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{Daemon, Place, eventually};

@@ -1,5 +1,7 @@
 //! The real daemon's socket: both encodings, both framings, many clients, bad ones among them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{Daemon, Place, eventually, post, request};

@@ -1,5 +1,5 @@
 //! A real daemon with directories of its own, and a client to call it.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use serde_json::{Value, json};
 use std::fs;
