@@ -24,8 +24,7 @@ fn repair(world: &mut World, why: &str) {
     assert!(!world.store.keys().any(|path| path.contains(UUID)), "{why}");
 }
 
-// Fails when `vbd::plug_with` attaches before it is known, `device::add` lists a device in a batch of its own, or
-// `destroy` goes by the hypervisor's list alone.
+// Fails when `destroy::next` goes by the hypervisor's list alone, or `device::add` by what the guest can write.
 #[test]
 fn h01_a_start_that_was_cut_short_is_torn_down() {
     for new in [|| full(pv()), || full(BuilderInfo::Pvh(pv_info())), drives] {
@@ -42,7 +41,7 @@ fn h01_a_start_that_was_cut_short_is_torn_down() {
     }
 }
 
-// Fails when `unplug` forgets a device before its storage is let go, or `clean` does not end epochs.
+// Fails when `clean` does not end epochs, or `unplug` forgets a disk before its script has run.
 #[test]
 fn h06_a_power_off_that_was_cut_short_is_finished() {
     for new in [|| full(pv()), drives] {
@@ -120,7 +119,8 @@ fn h05_a_resume_that_was_cut_short_keeps_its_image() {
     }
 }
 
-// Fails when a clean-up goes through a host that a cancellation reaches.
+// Fails when `then_always` cleans up through a host that a cancellation reaches, `save` withdraws its request only
+// when the guest did not answer, or `script` can be cancelled half way.
 #[test]
 fn h45_whoever_is_cancelled_lets_go_of_what_the_daemon_holds() {
     let boot = PvIndirectBoot { devices: vec![Disk::Vdi("sr/boot".to_owned())], ..PvIndirectBoot::default() };
@@ -148,6 +148,8 @@ fn h45_whoever_is_cancelled_lets_go_of_what_the_daemon_holds() {
             }
             world.cancelled_after = Some(at);
             let result = world.run(op.clone());
+            let count = |word: &str| world.trace.iter().filter(|line| line.starts_with(word)).count();
+            assert!(count("spawn Hotplug") <= count("wait exited"), "{op:?} after {at}");
             let roles = world.processes.values().map(|(spawn, _)| spawn.role);
             let held: Vec<_> = roles.filter(|role| *role != Role::DeviceModel).collect();
             assert!(held.is_empty() && world.streams.is_empty(), "{op:?} after {at}: {held:?}");
