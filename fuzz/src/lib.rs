@@ -6,16 +6,19 @@
 mod http;
 mod message;
 mod metadata;
+mod xl;
 
 pub use http::http;
 pub use message::{json, xml};
 pub use metadata::metadata;
+pub use xl::xl;
 
 /// What a target runs on an input. It panics where a property is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its binary and of its corpus.
-pub const TARGETS: &[(&str, Target)] = &[("http", http), ("json", json), ("metadata", metadata), ("xml", xml)];
+pub const TARGETS: &[(&str, Target)] =
+    &[("http", http), ("json", json), ("metadata", metadata), ("xl", xl), ("xml", xml)];
 
 /// Runs a target on each file that the command line names.
 pub fn replay_arguments(target: Target) -> std::io::Result<()> {

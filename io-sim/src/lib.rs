@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod client;
+pub mod farm;
 pub mod fault;
 pub mod fleet;
 pub mod flights;
@@ -9,7 +10,10 @@ pub mod journal;
 pub mod ledger;
 pub mod local;
 pub mod oracle;
+pub mod panic;
+pub mod report;
 pub mod run;
+pub mod shrink;
 pub mod sometimes;
 pub mod swarm;
 pub mod trace;

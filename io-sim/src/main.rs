@@ -1,3 +1,208 @@
 //! `xenops-sim`: run, replay and shrink simulations.
 
-fn main() {}
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use xenops_io_sim::run::Outcome;
+use xenops_io_sim::swarm::Profile;
+use xenops_io_sim::trace::Trace;
+use xenops_io_sim::world::{Choices, Tape};
+use xenops_io_sim::{farm, panic, run, shrink};
+
+/// Runs the machine on a simulated Xen host, where a seed decides what goes wrong.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs many seeds.
+    Run {
+        /// Seeds, from the first to before the last.
+        #[arg(long, value_name = "A..B", value_parser = seeds)]
+        seeds: Range<u64>,
+        /// How long each run is.
+        #[arg(long, value_enum, default_value_t)]
+        profile: Length,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Threads; by default one for each core.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Go on after a violation.
+        #[arg(long)]
+        keep_going: bool,
+    },
+    /// Runs one seed, or the choices in a file, again.
+    Replay {
+        /// The seed; with choices it only seeds what the daemon draws.
+        #[arg(long)]
+        seed: u64,
+        /// How long each run is.
+        #[arg(long, value_enum, default_value_t)]
+        profile: Length,
+        /// Print what happens.
+        #[arg(long)]
+        trace: bool,
+        /// Choices, as `shrink` writes them.
+        #[arg(long, value_name = "FILE")]
+        choices: Option<PathBuf>,
+    },
+    /// Finds fewer and smaller choices that break the same rule.
+    Shrink {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        /// How long each run is.
+        #[arg(long, value_enum, default_value_t)]
+        profile: Length,
+        /// Where to write the choices.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Seconds to try.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Length {
+    /// Short runs.
+    #[default]
+    Ci,
+    /// Longer ones.
+    Nightly,
+}
+
+impl From<Length> for Profile {
+    fn from(length: Length) -> Profile {
+        match length {
+            Length::Ci => Profile::Ci,
+            Length::Nightly => Profile::Nightly,
+        }
+    }
+}
+
+/// Fewer seeds than this need not have seen everything.
+const LARGE: u64 = 1000;
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (first, last) = text.split_once("..").ok_or("not of the form A..B")?;
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|error| error.to_string());
+    let range = number(first)?..number(last)?;
+    if range.is_empty() { Err("there is no seed in it".to_owned()) } else { Ok(range) }
+}
+
+fn main() -> ExitCode {
+    panic::keep_quiet();
+    let well = match Options::parse().command {
+        Command::Run { seeds, profile, json, threads, keep_going } => many(seeds, profile, json, threads, keep_going),
+        Command::Replay { seed, profile, trace, choices } => replay(seed, profile, trace, choices.as_deref()),
+        Command::Shrink { seed, profile, to, seconds } => smaller(seed, profile, to.as_deref(), seconds),
+    };
+    match well {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xenops-sim: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn repro(seed: u64, profile: Length) -> String {
+    match profile {
+        Length::Ci => format!("xenops-sim replay --seed {seed} --trace"),
+        Length::Nightly => format!("xenops-sim replay --seed {seed} --profile nightly --trace"),
+    }
+}
+
+fn many(
+    seeds: Range<u64>,
+    profile: Length,
+    json: bool,
+    threads: Option<usize>,
+    keep_going: bool,
+) -> Result<bool, String> {
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new(seeds.end - seeds.start) } else { ProgressBar::hidden() };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {elapsed} of {duration} {msg}");
+    bar.set_style(style.map_err(|error| error.to_string())?);
+    let began = Instant::now();
+    let report = farm::run(seeds, profile.into(), threads, &|report| {
+        bar.set_position(report.seeds);
+        report.failures.is_empty() || keep_going
+    });
+    bar.finish_and_clear();
+    let seconds = began.elapsed().as_secs_f64();
+    if json {
+        println!("{}", report.json(seconds));
+    } else {
+        println!("{}", report.line(seconds));
+    }
+    for failure in &report.failures {
+        eprintln!("seed {}: {} (after {} inputs)", failure.seed, failure.text, failure.steps);
+        eprintln!("  again: {}", repro(failure.seed, profile));
+    }
+    let blind = if report.seeds >= LARGE { report.blind() } else { Vec::new() };
+    blind.iter().for_each(|what| eprintln!("blind: {what}"));
+    Ok(report.failures.is_empty() && blind.is_empty())
+}
+
+fn replay(seed: u64, profile: Length, trace: bool, choices: Option<&Path>) -> Result<bool, String> {
+    let choices = || match choices {
+        None => Ok(Choices::seeded(seed)),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let tape = serde_json::from_str::<Tape>(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok::<Choices, String>(Choices::taped(tape))
+        }
+    };
+    let kept = if trace { Trace::kept() } else { Trace::default() };
+    let outcome = run::run(seed, choices()?, profile.into(), kept);
+    let again = run::run(seed, choices()?, profile.into(), Trace::default());
+    outcome.trace.iter().for_each(|line| println!("{line}"));
+    println!("{}", summary(seed, &outcome));
+    if outcome.hash != again.hash {
+        eprintln!("the same choices gave the hashes {:016x} and {:016x}", outcome.hash, again.hash);
+        return Ok(false);
+    }
+    Ok(outcome.violation.is_none())
+}
+
+fn summary(seed: u64, outcome: &Outcome) -> String {
+    let ended = outcome.violation.as_ref().map_or("well".to_owned(), ToString::to_string);
+    format!(
+        "seed {seed}: {ended} | hash {:016x} | {} inputs, {} requests, {} lifetimes, {} faults",
+        outcome.hash,
+        outcome.steps,
+        outcome.requests,
+        outcome.lifetimes,
+        outcome.struck.total()
+    )
+}
+
+fn smaller(seed: u64, profile: Length, to: Option<&Path>, seconds: u64) -> Result<bool, String> {
+    let Some(found) = shrink::shrink(seed, profile.into(), std::time::Duration::from_secs(seconds)) else {
+        println!("seed {seed} breaks no rule");
+        return Ok(true);
+    };
+    let outcome = run::run(seed, Choices::taped(found.tape.clone()), profile.into(), Trace::kept());
+    outcome.trace.iter().for_each(|line| println!("{line}"));
+    println!("{}", summary(seed, &outcome));
+    println!("{} choices other than nothing special, of {} at first", found.choices, found.first);
+    let path = to.map_or_else(|| PathBuf::from(format!("seed-{seed}.choices")), Path::to_path_buf);
+    let text = serde_json::to_string(&found.tape).map_err(|error| error.to_string())?;
+    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("again: xenops-sim replay --seed {seed} --choices {} --trace", path.display());
+    Ok(false)
+}

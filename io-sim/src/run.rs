@@ -15,6 +15,7 @@ use crate::oracle::Violation;
 use crate::oracle::domains::{Domains, Event};
 use crate::oracle::records::Shelf;
 use crate::oracle::rest::Picture;
+use crate::panic;
 use crate::sometimes::Sometimes;
 use crate::swarm::{Profile, Swarm};
 use crate::trace::Trace;
@@ -170,7 +171,7 @@ pub struct Run {
 /// Run one seed, or one tape.
 pub fn run(seed: u64, choices: Choices, profile: Profile, trace: Trace) -> Outcome {
     let mut run = Run::new(seed, choices, profile, trace);
-    let result = run.play();
+    let result = panic::caught(|| run.play()).unwrap_or_else(|text| Err(Violation::new("machine", text)));
     run.outcome(result.err())
 }
 

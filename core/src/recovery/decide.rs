@@ -143,6 +143,9 @@ impl Case<'_> {
             // It can run, or runs already: resumed once more, its image would run beside it on the same disks.
             return repair(Repair::ForgetImage, "it is resumed and its image is not forgotten");
         }
+        if matches!(record.goal(), Some(Goal::Suspend(_))) && domain.pending_shutdown.as_deref() == Some("suspend") {
+            return repair(Repair::FastResume, "its guest is asked to suspend and nobody waits for it");
+        }
         let resting = if domain.info.paused { Sensible::Paused } else { Sensible::Running };
         devices::tend(domain, record, self.seen).unwrap_or(Verdict::Sensible(resting))
     }

@@ -13,7 +13,7 @@ const CLOSED: u32 = 6;
 /// What is to be done about the devices of a complete domain.
 pub(super) fn tend(domain: &DomainSeen, record: &Record, seen: &Observation) -> Option<Verdict> {
     let lost = |disk, name: &String| match domain.device(disk, name) {
-        Some(device) => has_gone(device),
+        Some(device) => has_gone(device, domain),
         // The storage holds what no device uses: a plug or an unplug that stopped half way.
         None => disk && holds(seen, domain, name),
     };
@@ -34,7 +34,7 @@ pub(super) fn unflag(record: &Record, seen: &Observation, plugged: impl Fn(bool,
         _ => return None,
     };
     let flags = if disk { &seen.active_vbds } else { &seen.active_vifs };
-    if plugged(disk, name) || !flags.contains(name) {
+    if plugged(disk, name) || !flags.contains(name) || (disk && is_no_device(record, name)) {
         return None;
     }
     let (vbds, vifs) = if disk { (vec![name.clone()], vec![]) } else { (vec![], vec![name.clone()]) };
@@ -44,21 +44,32 @@ pub(super) fn unflag(record: &Record, seen: &Observation, plugged: impl Fn(bool,
 /// A suspended guest has all that it needs to run on: none of its devices was taken away, and QEMU is there.
 pub(super) fn whole(domain: &DomainSeen, record: &Record, seen: &Observation) -> bool {
     let torn = |disk, name: &String| match domain.device(disk, name) {
-        Some(device) => has_gone(device),
+        Some(device) => has_gone(device, domain),
         None => disk && holds(seen, domain, name),
     };
-    let booted = record.extra.and_then(|extra| extra.ty.as_ref()).unwrap_or(&record.vm.ty);
-    let needs_model =
-        matches!(booted, BuilderInfo::Hvm(_)) || domain.devices.iter().any(|device| device.kind == "qdisk");
+    let needs_model = is_hvm(record) || domain.devices.iter().any(|device| device.kind == "qdisk");
     !vbd_names(record).any(|name| torn(true, name))
         && !vif_names(record).any(|name| torn(false, name))
         && (!needs_model || domain.roles.contains(&Role::DeviceModel))
 }
 
-/// Its script has taken it away, or the guest has granted at last what it first refused.
-fn has_gone(device: &DeviceSeen) -> bool {
-    let given_up = device.frontend_closed || matches!(device.backend_state, None | Some(CLOSED));
-    !device.online || (device.unplug_asked && given_up)
+/// Its script has taken it away or never ran, or the guest has granted at last what it first refused.
+fn has_gone(device: &DeviceSeen, domain: &DomainSeen) -> bool {
+    let closed = matches!(device.backend_state, None | Some(CLOSED));
+    // QEMU takes up its disks without a script, in its own time.
+    let coming = device.kind == "qdisk" && domain.roles.contains(&Role::DeviceModel) && !closed;
+    (!device.online && !coming) || (device.unplug_asked && (device.frontend_closed || closed))
+}
+
+/// A drive without medium, which only HVM guests have: elsewhere it is active and there is nothing to plug.
+fn is_no_device(record: &Record, name: &str) -> bool {
+    let row = record.vbds.iter().find(|vbd| vbd.id.device == name);
+    matches!(record.goal(), Some(Goal::VbdPlug(_))) && row.is_some_and(|vbd| vbd.backend.is_none()) && !is_hvm(record)
+}
+
+fn is_hvm(record: &Record) -> bool {
+    let booted = record.extra.and_then(|extra| extra.ty.as_ref()).unwrap_or(&record.vm.ty);
+    matches!(booted, BuilderInfo::Hvm(_))
 }
 
 fn holds(seen: &Observation, domain: &DomainSeen, name: &str) -> bool {

@@ -49,7 +49,7 @@ pub enum Repair {
     },
     /// Let a complete, paused domain of an interrupted reboot run.
     Unpause,
-    /// Undo a suspend in place.
+    /// Undo a suspend in place, or take back the request for it.
     FastResume,
     /// Keep a crashed domain, paused.
     Pause,

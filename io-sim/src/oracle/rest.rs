@@ -211,11 +211,14 @@ pub struct Picture {
     files: Vec<String>,
 }
 
+/// Directories of xenstore that all VMs share: whoever needs one makes it, and it stays.
+const SHARED: [&str; 4] = ["libxl", "xenops", "xenops/domain", "vm"];
+
 /// A picture of the world.
 pub fn picture(world: &World) -> Picture {
     let all = Query::Tree { path: "/".to_owned(), depth: 64, limit: u32::MAX };
     let store = match world.store().query(&all) {
-        Found::Tree(nodes) => nodes.into_iter().filter(|(path, _)| !path.starts_with("guest_agent_features")).collect(),
+        Found::Tree(nodes) => nodes.into_iter().filter(|(path, _)| !is_shared(path)).collect(),
         _ => BTreeMap::new(),
     };
     let memory = world.hypervisor().memory();
@@ -229,6 +232,12 @@ pub fn picture(world: &World) -> Picture {
         loops: world.attachments().loops().count(),
         files: world.disk().left.iter().cloned().collect(),
     }
+}
+
+fn is_shared(path: &str) -> bool {
+    let dom0 = path.strip_prefix("local/domain/0/").unwrap_or_default();
+    let kind = dom0.split('/').count() < 3 && (dom0.starts_with("backend") || dom0.starts_with("error"));
+    SHARED.contains(&path) || kind || dom0 == "device-model" || path.starts_with("guest_agent_features")
 }
 
 /// What is different, in words.

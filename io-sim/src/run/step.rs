@@ -2,7 +2,6 @@
 
 use super::{Open, Phase, Run};
 use crate::flights::Landing;
-use crate::ledger::View;
 use crate::oracle::domains::What;
 use crate::oracle::{Checked, Violation, storage};
 use crate::sometimes::Property;
@@ -22,13 +21,13 @@ const TURN: u32 = 64;
 impl Run {
     /// What the machine is told next at this moment, if anything.
     pub(super) fn next_input(&mut self) -> Result<Option<Input>, Violation> {
-        if let Some(input) = self.inbox.pop_front() {
-            return Ok(Some(input));
-        }
         if !self.watcher.wants.is_empty() {
             let (purpose, call) = self.watcher.wants.remove(0);
             let client = self.watcher.id;
             return Ok(Some(self.call(client, super::Who::Watcher(purpose), "watch".to_owned(), call)));
+        }
+        if let Some(input) = self.inbox.pop_front() {
+            return Ok(Some(input));
         }
         let mono = self.now().mono;
         if let Some(effect) = self.flights.overdue(mono) {
@@ -218,11 +217,6 @@ impl Run {
         let text =
             format!("domain {} of vm {} was made before its row and record were durable", event.domid, event.place);
         Err(Violation::new("S19", text))
-    }
-
-    /// For checks of what a client was told.
-    pub(super) fn view(&self) -> View<'_> {
-        View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm }
     }
 
     /// A call that a client makes now.

@@ -31,10 +31,10 @@ pub(super) struct Node {
 
 /// A name, with its beginning beside it as a number: most comparisons end there.
 #[derive(Clone, Debug)]
-struct Child {
+pub(super) struct Child {
     beginning: u64,
     name: Box<str>,
-    id: Id,
+    pub(super) id: Id,
 }
 
 /// All nodes.
@@ -43,13 +43,48 @@ pub(super) struct Tree {
     nodes: Vec<Node>,
     free: Vec<Id>,
     nobody: Arc<Perms>,
+    trail: Trail,
+}
+
+/// The last path that was reached, and its nodes: where each name ends, and which node it is. Paths that come one
+/// after the other mostly begin alike, and are found from where they part.
+#[derive(Clone, Debug, Default)]
+struct Trail {
+    path: String,
+    nodes: Vec<(usize, Id)>,
+}
+
+impl Trail {
+    /// How many of its nodes stand on this path too.
+    fn shared(&self, path: &str) -> usize {
+        let common = common(self.path.as_bytes(), path.as_bytes());
+        let on_path =
+            |(end, _): &&(usize, Id)| *end <= common && matches!(path.as_bytes().get(*end), None | Some(b'/'));
+        let mut shared = self.nodes.partition_point(|(end, _)| *end <= common);
+        // Only the last name within what is common may go on differently.
+        if shared > 0 && Some(&self.nodes[shared - 1]).filter(on_path).is_none() {
+            shared -= 1;
+        }
+        shared
+    }
+
+    fn clear(&mut self) {
+        self.path.clear();
+        self.nodes.clear();
+    }
+}
+
+/// The length of what two texts begin with.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
+    words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
 }
 
 impl Tree {
     /// Only the root, which everybody may see and nobody but dom0 may touch.
     pub(super) fn new() -> Tree {
         let nobody = Arc::new(Perms::dom0());
-        let mut tree = Tree { nodes: Vec::new(), free: Vec::new(), nobody };
+        let mut tree = Tree { nodes: Vec::new(), free: Vec::new(), nobody, trail: Trail::default() };
         tree.make(ROOT);
         tree.nodes[0].present = true;
         tree
@@ -110,16 +145,32 @@ impl Tree {
 
     /// A node by path, if it is present.
     pub(super) fn find(&self, path: &str) -> Option<Id> {
-        let mut id = ROOT;
-        for name in names(path) {
+        let shared = self.trail.shared(path);
+        let (end, mut id) = shared.checked_sub(1).map_or((0, ROOT), |last| self.trail.nodes[last]);
+        for name in names(&path[end..]) {
             id = self.child(id, name)?;
         }
         self.node(id).present.then_some(id)
     }
 
-    /// A node by path; made, but not present, where it is missing.
+    /// A node by path; made, but not present, where it is missing. `on_trail` tells the nodes on the way.
     pub(super) fn reach(&mut self, path: &str) -> Id {
-        names(path).fold(ROOT, |id, name| self.step(id, name))
+        let shared = self.trail.shared(path);
+        self.trail.nodes.truncate(shared);
+        let (mut end, mut id) = self.trail.nodes.last().copied().unwrap_or((0, ROOT));
+        for name in names(&path[end..]) {
+            id = self.step(id, name);
+            end += 1 + name.len();
+            self.trail.nodes.push((end, id));
+        }
+        self.trail.path.clear();
+        self.trail.path.push_str(path);
+        id
+    }
+
+    /// The nth node below the root on the path that was reached last.
+    pub(super) fn on_trail(&self, n: usize) -> Option<Id> {
+        self.trail.nodes.get(n).map(|(_, id)| *id)
     }
 
     /// Children that are present, by name.
@@ -128,13 +179,15 @@ impl Tree {
         children.filter(|child| self.node(child.id).present).map(|child| (&*child.name, child.id))
     }
 
-    /// All that stand below a node, present or not.
-    pub(super) fn below(&self, id: Id) -> impl Iterator<Item = Id> {
-        self.node(id).children.iter().map(|child| child.id)
+    /// How many nodes there are, present or not.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len() - self.free.len()
     }
 
     /// Give back a node that is not present, that nobody is interested in and that has no children, and such parents.
     pub(super) fn prune(&mut self, mut id: Id) {
+        self.trail.clear();
         while id != ROOT {
             let node = self.node(id);
             if node.present || !node.interests.is_empty() || !node.children.is_empty() {
@@ -147,11 +200,15 @@ impl Tree {
         }
     }
 
-    /// Give back what `prune` would, of the whole subtree below and at a node.
-    pub(super) fn prune_below(&mut self, id: Id) {
-        let mut children = std::mem::take(&mut self.node_mut(id).children);
+    /// A node's children, to be given back by `keep_children` when they have been looked at.
+    pub(super) fn take_children(&mut self, id: Id) -> Vec<Child> {
+        std::mem::take(&mut self.node_mut(id).children)
+    }
+
+    /// The children that are left, without those that `prune` would give back.
+    pub(super) fn keep_children(&mut self, id: Id, mut children: Vec<Child>) {
+        self.trail.clear();
         children.retain(|child| {
-            self.prune_below(child.id);
             let node = self.node(child.id);
             let keep = node.present || !node.interests.is_empty() || !node.children.is_empty();
             if !keep {
@@ -203,13 +260,27 @@ impl<'a> Iterator for Names<'a> {
 pub(super) fn valid(path: &str) -> bool {
     const LONGEST: usize = 3072;
     let bytes = path.as_bytes();
+    let mut wrong = false;
     let mut before = 0;
     for byte in bytes {
-        let fine = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'-');
-        if !fine && (*byte != b'/' || before == b'/') {
-            return false;
-        }
-        before = *byte;
+        let kind = KINDS[usize::from(*byte)];
+        wrong |= kind | before > 2;
+        before = kind << 1;
     }
-    bytes.first() == Some(&b'/') && bytes.len() <= LONGEST && (bytes.len() == 1 || before != b'/')
+    bytes.first() == Some(&b'/') && bytes.len() <= LONGEST && !wrong && (bytes.len() == 1 || before == 0)
 }
+
+/// What a byte is in a path: 0 part of a name, 1 a slash, 4 nothing that can be. A slash after a slash is 3.
+const KINDS: [u8; 256] = {
+    let mut kinds = [4; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'-') {
+            kinds[byte] = 0;
+        }
+        byte += 1;
+    }
+    kinds[b'/' as usize] = 1;
+    kinds
+};

@@ -63,23 +63,23 @@ impl Store {
 
     /// A node's value.
     pub fn value(&self, path: &str) -> Option<&str> {
-        let id = self.tree.find(path)?;
+        let id = self.look(path)?;
         Some(&self.tree.node(id).value)
     }
 
     /// Whether a node exists.
     pub fn exists(&self, path: &str) -> bool {
-        self.tree.find(path).is_some()
+        self.look(path).is_some()
     }
 
     /// A node's permissions.
     pub fn perms(&self, path: &str) -> Option<&Perms> {
-        Some(&self.tree.node(self.tree.find(path)?).perms)
+        Some(&self.tree.node(self.look(path)?).perms)
     }
 
     /// The names of a node's children.
     pub fn children(&self, path: &str) -> Option<Vec<&str>> {
-        let id = self.tree.find(path)?;
+        let id = self.look(path)?;
         Some(self.tree.children(id).map(|(name, _)| name).collect())
     }
 
@@ -163,28 +163,30 @@ impl Store {
     /// Dom0 makes a node, if it is missing.
     pub fn mkdir(&mut self, path: &str) {
         if self.tree.find(path).is_none() {
-            self.write(path, String::new());
+            path.hash(&mut self.trace);
+            self.make(path, true);
         }
     }
 
     /// The node and its missing parents, which inherit permissions; tells of the change.
     fn make(&mut self, path: &str, changed: bool) -> Id {
-        let mut id = ROOT;
-        for name in names(path) {
-            self.tell(id, false);
-            let child = self.tree.step(id, name);
-            if !self.tree.node(child).present {
-                let perms = self.tree.node(id).perms.clone();
+        let last = self.tree.reach(path);
+        self.tell(ROOT, false);
+        let (mut n, mut above) = (0, ROOT);
+        while let Some(id) = self.tree.on_trail(n) {
+            if self.tree.node(id).present {
+                self.tell(id, changed && id == last);
+            } else {
+                let perms = self.tree.node(above).perms.clone();
                 self.count(perms.owner, 1);
-                let node = self.tree.node_mut(child);
+                let node = self.tree.node_mut(id);
                 node.present = true;
                 node.perms = perms;
-                self.tell(child, true);
+                self.tell(id, true);
             }
-            id = child;
+            (n, above) = (n + 1, id);
         }
-        self.tell(id, changed);
-        id
+        last
     }
 
     fn tell(&mut self, id: Id, itself: bool) {
@@ -207,22 +209,18 @@ impl Store {
 
     /// Dom0 removes a node and all below it; a missing one is fine, and so is `/`, which stays.
     pub fn remove(&mut self, path: &str) {
-        let mut id = ROOT;
-        let mut above = Vec::with_capacity(12);
-        for name in names(path) {
-            above.push(id);
-            let Some(child) = self.tree.child(id, name) else { return };
-            id = child;
-        }
-        if id == ROOT || !self.tree.node(id).present {
-            return;
-        }
+        let Some(id) = self.tree.find(path).filter(|id| *id != ROOT) else { return };
         path.hash(&mut self.trace);
-        for ancestor in above {
-            self.tell(ancestor, false);
+        self.tree.reach(path);
+        let mut above = ROOT;
+        for n in 0.. {
+            self.tell(above, false);
+            match self.tree.on_trail(n).filter(|next| *next != id) {
+                Some(next) => above = next,
+                None => break,
+            }
         }
         self.vanish(id);
-        self.tree.prune_below(id);
         self.tree.prune(id);
     }
 
@@ -234,9 +232,10 @@ impl Store {
             node.value = String::new();
             self.count(owner, -1);
         }
-        let children: Vec<Id> = self.tree.below(id).collect();
-        for child in children {
-            self.vanish(child);
+        let children = self.tree.take_children(id);
+        if !children.is_empty() {
+            children.iter().for_each(|child| self.vanish(child.id));
+            self.tree.keep_children(id, children);
         }
     }
 
@@ -257,8 +256,10 @@ impl Store {
         let mut nodes = Vec::with_capacity(paths.len());
         for path in paths.iter().filter(|path| valid(path)) {
             let id = self.tree.reach(path);
-            self.tree.node_mut(id).interests.push(Interest::Token(token));
-            nodes.push(id);
+            if !nodes.contains(&id) {
+                self.tree.node_mut(id).interests.push(Interest::Token(token));
+                nodes.push(id);
+            }
         }
         self.watches.insert(token, nodes);
     }

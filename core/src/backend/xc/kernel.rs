@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn a_boot_loaders_words() {
         let boot = PvIndirectBoot { extra_args: "quiet".into(), ..PvIndirectBoot::default() };
-        let dir = HANDED_OUT[0];
-        let table: [(&[&str], Result<(&str, &str), &str>); 8] = [
+        type Said<'a> = &'a [&'a str];
+        let table: [(Said, Result<(&str, &str), &str>); 8] = [
             (
                 &["kernel /var/run/xen/pygrub/k", "args root=/dev/xvda1"],
                 Ok(("/var/run/xen/pygrub/k", "root=/dev/xvda1  quiet")),
@@ -211,7 +211,7 @@ mod tests {
             let lines: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
             let got = parse(&lines, &boot);
             let got = got.as_ref().map(|k| (k.path.as_str(), k.cmdline.as_str())).map_err(String::as_str);
-            assert_eq!(got, expected, "{dir}: {lines:?}");
+            assert_eq!(got, expected, "{lines:?}");
         }
     }
 }

@@ -1,4 +1,7 @@
 //! QEMU's command line, as a stock QEMU with Xen support understands it.
+//!
+//! A plain host has nobody who keeps UEFI variables or a TPM's state: UEFI guests boot with fresh variables, and a
+//! virtual TPM, virtual GPUs and extra emulated PCI devices are not there.
 
 use super::process::internal;
 use super::{device_model, guest, overhead, script};

@@ -114,10 +114,11 @@ async fn suspend(host: &Host, domid: DomId) -> Result<(), Failure> {
     if host.wait(at_rest, settings.additional_ballooning_timeout).await?.0.is_none() {
         return Err(Error::BallooningTimeoutBeforeMigration.into());
     }
-    if !shutdown::request(host, domid, Reason::Suspend, settings.vm_suspend_ack_timeout).await? {
+    let taken = shutdown::request(host, domid, Reason::Suspend, settings.vm_suspend_ack_timeout).await;
+    if taken != Ok(true) {
         // It must not suspend later, when nobody waits for it.
         run_state::withdraw_suspend(&host.shielded(), domid).await?;
-        return Err(Error::FailedToAcknowledgeSuspendRequest.into());
+        return taken.and(Err(Error::FailedToAcknowledgeSuspendRequest.into()));
     }
     host.wait(vec![Condition::Stopped(domid)], settings.vm_suspend_timeout).await?;
     suspended(host, domid).await?;

@@ -2,7 +2,7 @@
 //! without a reason.
 
 use super::world::{BYTES, World, build_info, image, intent, plugged, unbuilt};
-use crate::backend::{DeviceSeen, DomainSeen, Settings};
+use crate::backend::{DeviceSeen, DomainSeen};
 use crate::host::time::SECOND;
 use crate::host::{DomId, Now, Role, ShutdownCode, Uuid};
 use crate::interface::vm::{Action, BuilderInfo, HvmInfo};
@@ -84,10 +84,14 @@ fn domain(domid: DomId) -> impl Strategy<Value = DomainSeen> {
     (
         (handle, any::<[bool; 2]>(), prop::bool::weighted(0.1), prop::option::of(code())),
         (pages, cpu, any::<u32>(), prop::option::weighted(0.3, text), devices()),
-        any::<bool>(),
+        (any::<bool>(), prop::bool::weighted(0.2)),
     )
         .prop_map(
-            move |((handle, [paused, introduced], dying, shutdown), (pages, cpu, vcpus, text, devices), served)| {
+            move |(
+                (handle, [paused, introduced], dying, shutdown),
+                (pages, cpu, vcpus, text, devices),
+                (served, asked),
+            )| {
                 let mut domain = unbuilt(handle, domid);
                 domain.info.paused = paused || pages == 0;
                 domain.info.dying = dying;
@@ -98,6 +102,7 @@ fn domain(domid: DomId) -> impl Strategy<Value = DomainSeen> {
                 domain.info.vcpus = vcpus;
                 domain.introduced = introduced;
                 domain.action_request = text.map(str::to_owned);
+                domain.pending_shutdown = asked.then(|| "suspend".to_owned());
                 domain.devices = devices;
                 domain.roles = if served { vec![Role::DeviceModel] } else { Vec::new() };
                 domain
@@ -187,9 +192,11 @@ fn justified(world: &World, repair: &Repair) -> bool {
             wants(&Goal::Reboot).is_some_and(|intent| intent.committed) && complete.any(|domain| !old(domain))
         }
         Repair::FastResume => {
-            let suspended = living.iter().any(|domain| domain.info.shutdown == Some(ShutdownCode::Suspend));
-            let uncommitted = wants(&Goal::Suspend(image())).is_some_and(|intent| !intent.committed);
-            suspended && uncommitted && world.extra.as_ref().is_none_or(|extra| extra.suspend_memory_bytes == 0)
+            let is = |code| living.iter().any(|domain| domain.info.shutdown == code);
+            let pending = living.iter().any(|domain| domain.complete() && domain.pending_shutdown.is_some());
+            wants(&Goal::Suspend(image()))
+                .is_some_and(|intent| (is(Some(ShutdownCode::Suspend)) && !intent.committed) || (is(None) && pending))
+                && world.extra.as_ref().is_none_or(|extra| extra.suspend_memory_bytes == 0)
         }
         _ => true,
     }

@@ -49,6 +49,7 @@ impl World {
                 assert_eq!(self.seen.domains.len(), 1);
                 let domain = &self.seen.domains[0];
                 assert!(domain.complete() && domain.action_request.is_none() && domain.info.shutdown.is_none());
+                assert_eq!(domain.pending_shutdown, None, "nobody waits for it");
                 assert_eq!(domain.info.paused, state == Sensible::Paused);
                 assert!(memory == 0 && extra.is_some_and(|extra| extra.build_info.is_some()));
                 for device in &domain.devices {

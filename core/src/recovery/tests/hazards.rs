@@ -229,7 +229,7 @@ fn h21_a_halted_or_suspended_vm_is_not_started_by_its_on_shutdown_list() {
     assert_eq!(world.repair(), Some(Repair::FinishPoweroff));
 }
 
-// In `Case::as_wanted`, drop either arm of `Goal::Poweroff`.
+// In `Case::as_wanted`, drop the arm `Goal::Poweroff if stopped.is_some()`.
 #[test]
 fn h22_a_guest_that_reboots_under_a_poweroff_stays_down() {
     let mut world = World::running();
@@ -455,4 +455,40 @@ fn a_priority_in_force_is_compared_with_the_row() {
     let device = world.domain().devices.iter_mut().find(|device| device.name.as_deref() == Some("xvda")).unwrap();
     device.qos = Some("best-effort: prio 4\n".into());
     assert_eq!(world.converge(), (vec![Repair::SetQos(vec!["xvda".into()])], Verdict::Sensible(Sensible::Running)));
+}
+
+// In `devices::has_gone`, drop `&& !coming`.
+#[test]
+fn a_disk_that_qemu_has_not_taken_up_yet_is_left_to_it() {
+    let mut world = World::running();
+    let device = world.domain().devices.iter_mut().find(|device| device.name.as_deref() == Some("xvda")).unwrap();
+    (device.kind, device.online, device.backend_state) = ("qdisk".into(), false, Some(1));
+    assert!(matches!(world.repair(), Some(Repair::Unplug { .. })), "nobody is there to serve it");
+    world.domain().roles = vec![crate::host::Role::DeviceModel];
+    assert_eq!(world.rests(), Some(Sensible::Running));
+}
+
+// In `devices::unflag`, drop `|| (disk && is_no_device(record, name))`.
+#[test]
+fn an_empty_drive_of_a_pv_guest_stays_active_without_a_device() {
+    let mut world = World::running();
+    let mut rows = world.subject.vbds.to_vec();
+    rows.push(crate::operation::fixture::disk("xvdc", crate::interface::vbd::Mode::ReadOnly, false));
+    world.subject.vbds = rows.into();
+    world.seen.active_vbds.push("xvdc".into());
+    world.intent = Some(intent(Goal::VbdPlug("xvdc".into())));
+    assert_eq!(world.rests(), Some(Sensible::Running));
+    world.configure(|vm| vm.ty = crate::interface::vm::BuilderInfo::Hvm(Default::default()));
+    world.extra.as_mut().unwrap().ty = None;
+    assert_eq!(world.repair(), Some(Repair::Deactivate { vbds: vec!["xvdc".into()], vifs: vec![] }));
+}
+
+// In `Case::with_domain`, drop the `if` about `pending_shutdown`.
+#[test]
+fn a_request_to_suspend_that_nobody_waits_for_is_taken_back() {
+    let mut world = World::running();
+    world.domain().pending_shutdown = Some("suspend".into());
+    world.intent = Some(intent(Goal::Suspend(image())));
+    assert_eq!(world.converge(), (vec![Repair::FastResume], Verdict::Sensible(Sensible::Running)));
+    assert_eq!(world.domain().pending_shutdown, None);
 }

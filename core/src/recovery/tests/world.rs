@@ -246,6 +246,9 @@ impl World {
             MicroOp::VmFastResume => {
                 fuel.burn()?;
                 let domain = self.own()?;
+                if domain.pending_shutdown.take().is_some() {
+                    return Ok(());
+                }
                 assert_eq!(domain.info.shutdown.take(), Some(ShutdownCode::Suspend));
                 let domid = domain.info.domid;
                 self.let_run(domid);
@@ -371,7 +374,10 @@ impl World {
         fuel.burn()?;
         self.image = None;
         fuel.burn()?;
+        self.own()?.pending_shutdown = Some("suspend".into());
+        fuel.burn()?;
         let domain = self.own()?;
+        domain.pending_shutdown = None;
         domain.info.shutdown = Some(ShutdownCode::Suspend);
         let guest = self.guests.get(&self.seen.domains[0].info.domid).copied();
         fuel.burn()?;

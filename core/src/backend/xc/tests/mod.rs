@@ -8,11 +8,11 @@ mod lifecycle;
 mod words;
 mod world;
 
-use crate::backend::{ActionRequest, Context, MicroOp, Settings};
+use crate::backend::{ActionRequest, Context, Failure, MicroOp, Product, Settings};
 use crate::host::{HostFacts, Uuid};
 use crate::interface::vbd::{Kind, Mode};
 use crate::interface::vm::{BuilderInfo, HvmInfo, PvBoot, PvDirectBoot, PvInfo, SchedulerParams};
-use crate::interface::{DeviceId, Disk, Network, Pairs, Vbd, Vif, Vm};
+use crate::interface::{DeviceId, Disk, Error, Network, Pairs, Vbd, Vif, Vm};
 use std::sync::Arc;
 use world::World;
 
@@ -163,4 +163,23 @@ fn trace(world: &mut World, op: MicroOp) -> String {
     world.trace.clear();
     world.ok(op);
     world.trace.join("\n")
+}
+
+/// A trace as a test writes it: indented, and long lines broken by a backslash.
+fn lines(text: &str) -> String {
+    let lines: Vec<_> = text.trim().lines().map(str::trim_start).collect();
+    lines.join("\n").replace("\\\n", "")
+}
+
+/// The error that an operation ends in.
+fn error(result: Result<Product, Failure>) -> Error {
+    match result {
+        Err(Failure::Error(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where VMs are suspended to.
+fn image() -> Disk {
+    Disk::Local("/image".to_owned())
 }

@@ -34,6 +34,10 @@ pub(super) struct World {
     /// One line per question.
     pub(super) trace: Vec<String>,
     pub(super) interfere: Option<Interference>,
+    /// What must hold after each request and record.
+    pub(super) check: Option<fn(&World)>,
+    /// The daemon dies after so many requests and records.
+    pub(super) dies_after: Option<usize>,
     /// How many host requests have been made.
     pub(super) requests: usize,
     pub(super) context: Context,
@@ -61,6 +65,8 @@ impl World {
             guest: Guest::default(),
             trace: Vec::new(),
             interfere: None,
+            check: None,
+            dies_after: None,
             requests: 0,
             context,
             uuids: 0,
@@ -93,11 +99,31 @@ impl World {
                 stepped = procedure.begin();
                 continue;
             }
+            if self.dies_after == Some(0) && matches!(ask, Ask::Host(_) | Ask::Record(_)) {
+                return Err(Failure::InDoubt(Fault::Lost("the daemon".to_owned())));
+            }
             let outcome = self.answer(ask);
+            if let Some(check) = self.check {
+                check(self);
+            }
             // A copy is rebuilt by replay: each step is taken by one.
             procedure = procedure.clone();
             stepped = procedure.answer(Said { outcome, now: self.now() });
         }
+    }
+
+    /// The daemon dies after `requests` requests and records of a micro-op; helpers and scripts with it. Whether it
+    /// came that far.
+    pub(super) fn die_in(&mut self, op: MicroOp, requests: usize) -> bool {
+        self.dies_after = Some(requests);
+        let result = self.run(op);
+        self.dies_after = None;
+        let died = matches!(result, Err(Failure::InDoubt(Fault::Lost(_))));
+        assert!(died || result.is_ok(), "{result:?}");
+        self.processes.retain(|_, (spawn, _)| spawn.role.outlives_daemon());
+        self.streams.clear();
+        self.context.domid = None;
+        died
     }
 
     pub(super) fn ok(&mut self, op: MicroOp) -> Product {
@@ -119,11 +145,13 @@ impl World {
             Ask::Commit => Outcome::Ok(Reply::Unit),
             Ask::Become(_) => unreachable!("dealt with before"),
             Ask::Record(change) => {
+                self.count();
                 self.trace.push(format!("record {}", record_words(&change)));
                 self.record(change);
                 Outcome::Ok(Reply::Unit)
             }
             Ask::Host(request) => {
+                self.count();
                 self.requests += 1;
                 self.trace.push(super::words::request(&request));
                 match self.interfere.and_then(|interfere| interfere(&request)) {
@@ -132,6 +160,10 @@ impl World {
                 }
             }
         }
+    }
+
+    fn count(&mut self) {
+        self.dies_after = self.dies_after.map(|left| left - 1);
     }
 
     fn record(&mut self, change: Change) {
