@@ -13,7 +13,10 @@ impl Scratch {
     pub(crate) fn new(name: &str) -> Scratch {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("xenops-{name}-{}-{number}", std::process::id()));
+        // Tests sync often, and none of them cuts the power.
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(format!("xenops-{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).expect("a test can write to the temporary directory");
         Scratch(path)
     }

@@ -33,8 +33,8 @@ fn number(digits_and_blank: &[u8]) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// Whether a whole frame begins at any line after the first: then what is before it is damage, not a torn tail.
-pub fn any_after_first_line(bytes: &[u8]) -> bool {
-    let mut lines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    lines.any(|at| decode(&bytes[at..]).is_some())
+/// Whether a whole frame begins anywhere after the first byte: then what is before it is damage, not a torn tail.
+/// Entries cannot hold a frame, for their line ends are escaped.
+pub fn any_later(bytes: &[u8]) -> bool {
+    (1..bytes.len()).any(|at| decode(&bytes[at..]).is_some())
 }

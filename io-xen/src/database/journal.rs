@@ -121,7 +121,7 @@ impl Journal {
             good += length;
         }
         let rest = &bytes[good..];
-        if frame::any_after_first_line(rest) {
+        if frame::any_later(rest) {
             held.set_aside = Some(set_aside(root, rest)?);
         } else {
             held.cut = rest.len();

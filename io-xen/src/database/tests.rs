@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn what_was_answered_is_there_after_any_end(steps in vec(step(), 1..20), in_memory in any::<bool>()) {

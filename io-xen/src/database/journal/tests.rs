@@ -31,7 +31,7 @@ fn open(root: &Path) -> (Journal, Held) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn cut_anywhere_it_holds_what_was_whole_and_goes_on(appends in appends()) {
@@ -58,6 +58,11 @@ proptest! {
             prop_assert_eq!(held.entries, [first(&appends, whole), later.clone()].concat());
         }
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn damage_costs_what_follows_it_which_is_set_aside(appends in appends(), at in any::<prop::sample::Index>()) {
