@@ -33,6 +33,8 @@ pub struct Op {
     pub cancelled: bool,
     /// It was seen to be past the point of no return.
     pub committed: bool,
+    /// Its task was destroyed: nobody is told when it ends.
+    pub unwatched: bool,
     /// Faults that had struck when it was asked.
     pub faults: u64,
 }
@@ -139,8 +141,15 @@ impl Ledger {
 
     /// It is under way.
     pub fn asked(&mut self, key: Key, asked: Asked, intact: Option<DomId>, faults: u64) {
-        let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, faults };
+        let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, unwatched: false, faults };
         self.ops.insert(key, op);
+    }
+
+    /// Nobody will be told when it ends.
+    pub fn unwatch(&mut self, key: Key) {
+        if let Some(op) = self.ops.get_mut(&key) {
+            op.unwatched = true;
+        }
     }
 
     /// Nobody will be told what came of it.
@@ -226,6 +235,7 @@ impl Ledger {
 
     /// All is at rest: what was lost is settled.
     pub fn rested(&mut self) {
+        self.ops.retain(|_, op| !op.unwatched);
         for place in &mut self.places {
             place.reboot_lost = false;
             place.restarts = None;

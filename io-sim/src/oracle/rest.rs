@@ -212,7 +212,7 @@ pub struct Picture {
 }
 
 /// Directories of xenstore that all VMs share: whoever needs one makes it, and it stays.
-const SHARED: [&str; 4] = ["libxl", "xenops", "xenops/domain", "vm"];
+const SHARED: [&str; 5] = ["libxl", "xenops", "xenops/domain", "vm", "xapi"];
 
 /// A picture of the world.
 pub fn picture(world: &World) -> Picture {

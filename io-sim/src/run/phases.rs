@@ -203,7 +203,7 @@ impl Run {
             && self.machine.is_at_rest()
             && self.world.at_rest()
             && !self.open.values().any(waits)
-            && self.ledger.pending().next().is_none()
+            && self.ledger.pending().all(|(_, op)| op.unwatched)
     }
 
     fn restless(&mut self, why: &str) -> Checked {
