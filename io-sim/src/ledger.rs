@@ -332,14 +332,15 @@ fn claims(op: &Op, view: &View) -> Checked {
     let shape = &view.swarm.shapes[*place];
     let wrong =
         |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));
-    let living: Vec<_> = state::living(view.world, *id).collect();
+    // A VM may have been renamed since it was asked.
+    let living: Vec<_> = shape.ids.iter().flat_map(|id| state::living(view.world, *id)).collect();
     let one = match living.as_slice() {
         [(domid, domain)] => Some((*domid, *domain)),
         _ => None,
     };
     let complete = one.filter(|(domid, domain)| state::is_complete(view.world, *domid, domain));
     let paused = one.is_some_and(|(_, domain)| domain.info.paused);
-    let image = view.shelf.of(*id).and_then(|records| records.image);
+    let image = shape.ids.iter().find_map(|id| view.shelf.of(*id)?.image);
     match action {
         VmStart | VmResume if complete.is_none() => wrong("L4", "there is not one complete domain"),
         VmStart | VmResume if !paused => wrong("S25", "its domain is not paused"),
@@ -366,7 +367,8 @@ fn claims(op: &Op, view: &View) -> Checked {
         VmRename => {
             let to = if *id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
             let rowed = |id| view.shelf.of(id).is_some_and(|records| records.row);
-            if rowed(*id) || !rowed(to) || !living.is_empty() { wrong("H12", "its old name is there") } else { Ok(()) }
+            let under_old = state::living(view.world, *id).next().is_some();
+            if rowed(*id) || !rowed(to) || under_old { wrong("H12", "its old name is there") } else { Ok(()) }
         }
         _ => Ok(()),
     }
