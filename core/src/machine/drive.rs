@@ -176,7 +176,9 @@ impl Machine {
             }
             Verdict::Repair(_, tell) => {
                 self.give_up(vm, tell, effects);
-                self.begin_next(vm, effects)
+                self.begin_next(vm, effects);
+                // Either a hard power-off runs now, or the next look is to be waited for.
+                true
             }
             verdict => self.settle(vm, verdict, effects),
         }
