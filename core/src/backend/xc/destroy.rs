@@ -137,15 +137,18 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     if served || guest::is_hvm(host.context()) {
         device_model::stop(host, domid).await?;
     }
+    let mut released = Ok(());
     if !devices.is_empty() || served {
-        release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
+        released = release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
     }
-    if devices.len() > TURN {
+    if devices.len() > TURN && released.is_ok() {
         return Ok(false);
     }
     if alive.is_some() {
         unless_gone(host.domain(domid, DomainAct::Destroy).await)?;
     }
+    // What could not be released stays listed: somebody must come back for it.
+    released?;
     if !release_storage(host, domid).await? {
         return Ok(false);
     }
@@ -161,8 +164,14 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// Take devices from a guest that will not run again. A back end that does not answer keeps nobody waiting.
-async fn release_devices(host: &Host, domid: DomId, devices: &[Device], beside: bool) -> Result<(), Failure> {
+/// Take devices from a guest that will not run again. A back end that does not answer keeps nobody waiting; a script
+/// that fails, which is the inner error, does not keep the others.
+async fn release_devices(
+    host: &Host,
+    domid: DomId,
+    devices: &[Device],
+    beside: bool,
+) -> Result<Result<(), Failure>, Failure> {
     let uuid = &host.context().text;
     let mut batch = Batch::new();
     batch.remove(paths::device_model(domid));
@@ -171,21 +180,25 @@ async fn release_devices(host: &Host, domid: DomId, devices: &[Device], beside: 
         device::cut(&mut batch, device);
     }
     host.store(batch).await?;
+    let mut all = Ok(());
     for device in devices {
         if !device.backend.is_empty() {
             host.wait(device::gone(device), device::patience(device, PATIENCE)).await?;
         }
-        if device.class() == "vif" {
-            vif::release(host, device).await?;
-        } else {
-            vbd::release(host, device).await?;
+        let released =
+            if device.class() == "vif" { vif::release(host, device).await } else { vbd::release(host, device).await };
+        match released {
+            Err(failure @ Failure::Error(_)) => all = all.and(Err(failure)),
+            released => {
+                released?;
+                // At once: a loop device that was freed may be another's by the time that somebody frees it again.
+                let mut batch = Batch::new();
+                device::forget(&mut batch, uuid, device, beside);
+                host.store(batch).await?;
+            }
         }
-        // At once: a loop device that was freed may be another's by the time that somebody frees it again.
-        let mut batch = Batch::new();
-        device::forget(&mut batch, uuid, device, beside);
-        host.store(batch).await?;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Let go of what the storage holds for a domain; `false` if there is more than one turn can do.

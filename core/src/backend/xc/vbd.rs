@@ -1,11 +1,11 @@
 //! Disks: plug, unplug, flags, epochs, priority.
 
 use super::device::{self, Addition, Device};
-use super::process::internal;
+use super::process::{self, internal};
 use super::script::{self, Call};
 use super::{device_model, guest, paths};
 use crate::backend::{Change, Context, ExtraChange, Failure, Host, ionice_words};
-use crate::host::{Batch, Condition, DomId, Found, Guard, Query, StorageCall};
+use crate::host::{Batch, Condition, DomId, Exit, Found, Guard, Query, StorageCall};
 use crate::interface::device_number::{Bus, DeviceNumber};
 use crate::interface::vbd::{Kind, Mode};
 use crate::interface::{Disk, Error, Vbd};
@@ -254,16 +254,23 @@ pub(super) async fn unplug(host: &Host, device: &str, force: bool) -> Result<(),
     Ok(())
 }
 
-/// Run a disk's script for its end, while the directory still stands that it reads. It cannot fail in a way that
-/// leaves more to do: what it held it has let go, or never had.
+/// Run a disk's script for its end, while the directory still stands that it reads. One that fails has to run again:
+/// only that directory names the loop device.
 pub(super) async fn release(host: &Host, device: &Device) -> Result<(), Failure> {
-    let ran = ["hotplug-status", "physical-device", "node"].iter().any(|key| device.backend_value(key).is_some());
-    if device.kind == "vbd" && ran {
-        let script = host.context().facts.block_script.as_str();
-        let Device { domid, kind, devid, .. } = device;
-        script::run(host, &Call { script, args: &["remove"], domid: *domid, kind, devid: *devid }).await?;
+    let ran = ["physical-device", "node"].iter().any(|key| device.backend_value(key).is_some());
+    if device.kind != "vbd" || !ran {
+        return Ok(());
     }
-    Ok(())
+    let script = host.context().facts.block_script.as_str();
+    let Device { domid, kind, devid, .. } = device;
+    let exit = script::run(host, &Call { script, args: &["remove"], domid: *domid, kind, devid: *devid }).await?;
+    match exit {
+        Some(Exit::Code(0)) => Ok(()),
+        other => {
+            let name = device.name().unwrap_or_default();
+            Err(internal(format!("hotplug script for removing {name} {}", process::ending(other))))
+        }
+    }
 }
 
 /// Let go of the storage, and of what the records say of it.

@@ -57,6 +57,29 @@ fn h04_a_destruction_that_was_cut_short_is_finished() {
     }
 }
 
+// Fails when `release` takes a script's failure for its end, or `tear_down` lets it keep the domain.
+#[test]
+fn h04_a_script_that_fails_is_run_again() {
+    let mut world = running(plain(pv()));
+    world.interfere = Some(|request| match request {
+        Request::Spawn(spawn) if spawn.args == ["remove"] => Some(Outcome::Ok(crate::host::Reply::Unit)),
+        Request::Wait(wait) if matches!(wait.any[..], [crate::host::Condition::Exited(_)]) => {
+            Some(Outcome::Ok(crate::host::Reply::Held(None, None)))
+        }
+        _ => None,
+    });
+    let failed = "hotplug script for removing xvda did not end in time".to_owned();
+    let unplug = MicroOp::VbdUnplug { device: "xvda".to_owned(), force: true };
+    assert_eq!(error(world.run(unplug)), Error::InternalError(failed.clone()));
+    assert_eq!(error(world.run(MicroOp::VmDestroy { keep_extra: false })), Error::InternalError(failed));
+    assert!(world.domains.is_empty() && world.loops.len() == 2 && world.context.extra.is_some());
+    let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
+    assert_eq!(seen.leftovers, [7]);
+    world.interfere = None;
+    world.ok(MicroOp::VmDestroy { keep_extra: false });
+    assert_empty(&world, "the script works again");
+}
+
 // Fails when `create` uses whatever record there is.
 #[test]
 fn h05_a_stale_record_says_nothing_of_a_new_life() {
