@@ -3,6 +3,7 @@
 use super::step::MOMENT;
 use super::{Chore, Later, Open, Phase, Run, Who};
 use crate::client::Client;
+use crate::fleet::SHARED;
 use crate::ledger::Ledger;
 use crate::oracle::domains::{Domains, Event, What};
 use crate::oracle::records::Shelf;
@@ -35,6 +36,7 @@ impl Run {
     pub(super) fn new(seed: u64, mut choices: Choices, profile: Profile, trace: Trace) -> Run {
         let swarm = Swarm::draw(&mut choices, profile);
         let mut world = World::new(swarm.host.clone(), choices);
+        world.storage_mut().shared.insert(SHARED.to_owned());
         let foreign = swarm.foreign.then(|| stranger(&mut world));
         let names = swarm.shapes.iter().enumerate().flat_map(|(n, shape)| shape.ids.map(|id| (id, n)));
         let domains = Domains::new(names.collect(), foreign.map(|domid| (domid, STRANGER)));

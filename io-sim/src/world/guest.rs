@@ -348,6 +348,7 @@ impl World {
     }
 
     fn guest_has_whim(&mut self, domid: DomId, whim: Whim) {
+        self.tally.count("whim");
         let code = match whim {
             Whim::None => return,
             Whim::Poweroff => ShutdownCode::Poweroff,

@@ -160,6 +160,13 @@ impl World {
             Role::Bootloader => self.bootloader_runs(pid),
             Role::DeviceModel => self.qemu_starts(pid),
         }
+        // An orphan that would hang ends with the daemon after all.
+        let stuck = self.processes.all.get(&pid).is_some_and(|process| {
+            !process.of_this_daemon && process.next.is_none() && !process.spawn.role.outlives_daemon()
+        });
+        if stuck {
+            self.exits(pid, Exit::Signal(13));
+        }
     }
 
     /// One line to its standard input.

@@ -26,6 +26,8 @@ pub struct Storage {
     epochs: BTreeSet<String>,
     /// Disks that do not exist.
     pub missing: BTreeSet<String>,
+    /// Disks that several VMs have: a request does not tell whose epoch it begins.
+    pub shared: BTreeSet<String>,
 }
 
 impl Storage {
@@ -126,7 +128,7 @@ impl World {
                 Ok(Reply::Unit)
             }
             StorageCall::EpochBegin { vdi, .. } => {
-                if !self.storage.epochs.insert(vdi.clone()) {
+                if !self.storage.epochs.insert(vdi.clone()) && !self.storage.shared.contains(&vdi) {
                     self.lineages.breach(Breach::EpochOpen(vdi));
                 }
                 Ok(Reply::Unit)
@@ -156,5 +158,64 @@ impl World {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Choices, Config};
+    use super::*;
+
+    fn world() -> World {
+        World::new(Config::default(), Choices::nothing())
+    }
+
+    fn attach(world: &mut World, dp: &str, vdi: &str, domid: DomId, read_write: bool) -> bool {
+        let (dp, vdi) = (dp.to_owned(), vdi.to_owned());
+        world.storage_call(StorageCall::Attach { dp, vdi, domid, read_write }).is_ok()
+    }
+
+    #[test]
+    fn a_disk_has_one_writer_or_readers() {
+        let cases = [
+            ((1, true), (2, true), false),
+            ((1, true), (1, true), false),
+            ((1, true), (2, false), false),
+            ((1, true), (1, false), true),
+            ((1, false), (1, true), false),
+            ((1, false), (2, false), true),
+        ];
+        for ((one, first), (other, second), fine) in cases {
+            let mut world = world();
+            assert!(attach(&mut world, "vbd/a", "sr/d", one, first));
+            assert!(attach(&mut world, "vbd/a", "sr/d", one, first), "again is fine");
+            assert_eq!(attach(&mut world, "vbd/b", "sr/d", other, second), fine, "{first} then {second}");
+            world.storage_call(StorageCall::Destroy { dp: "vbd/a".to_owned() }).unwrap();
+            assert!(attach(&mut world, "vbd/b", "sr/d", other, second), "once it is free");
+        }
+    }
+
+    #[test]
+    fn a_datapath_holds_one_disk_that_exists() {
+        let mut world = world();
+        world.storage.missing.insert("sr/none".to_owned());
+        assert!(!attach(&mut world, "vbd/a", "sr/none", 1, true));
+        assert!(attach(&mut world, "vbd/a", "sr/d", 1, true));
+        assert!(!attach(&mut world, "vbd/a", "sr/e", 1, true));
+        let list = world.storage_call(StorageCall::List { prefix: "vbd/".to_owned() });
+        assert_eq!(list, Ok(Reply::Names(vec!["vbd/a".to_owned()])));
+    }
+
+    #[test]
+    fn what_must_not_be_is_told() {
+        let mut world = world();
+        world.storage.shared.insert("sr/shared".to_owned());
+        for vdi in ["sr/shared", "sr/shared", "sr/own", "sr/own"] {
+            world.storage_call(StorageCall::EpochBegin { vdi: vdi.to_owned(), persistent: true }).unwrap();
+        }
+        assert_eq!(world.breaches(), [Breach::EpochOpen("sr/own".to_owned())]);
+        let activate = StorageCall::Activate { dp: "vbd/a".to_owned(), vdi: "sr/d".to_owned() };
+        assert!(world.storage_call(activate).is_err());
+        assert_eq!(world.breaches().last(), Some(&Breach::NotAttached("vbd/a".to_owned())));
     }
 }
