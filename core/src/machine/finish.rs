@@ -7,7 +7,7 @@ use super::slot::{Ended, Job, Seat};
 use super::tasks::SubState;
 use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
-use crate::host::time::MILLISECOND;
+use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{Entry, Fault, Outcome, Request, Uuid};
 use crate::interface::{Answer, Error, Value, dynamic};
 use crate::operation::Operation;
@@ -35,7 +35,10 @@ impl Machine {
         if !matches!(outcome_of(&failure), Written::Maybe) {
             self.slot_mut(vm).rows.intent = before;
         }
-        self.slot_mut(vm).ended = Some(Ended { task: active.task, result: Err(failure) });
+        // A repair's own failure tells nobody: whoever waits is still the operation before it.
+        if active.task.is_some() {
+            self.slot_mut(vm).ended = Some(Ended { task: active.task, result: Err(failure) });
+        }
         self.drive(vm, effects);
     }
 
@@ -298,21 +301,22 @@ impl Machine {
         self.signal_all(vm);
     }
 
-    /// The intent of a settled VM is gone, or stays until the next time: it has no effect on a sensible VM.
+    /// The intent of a settled VM is gone. Where there is no room for one more record it stays until there is: it has
+    /// no effect on a sensible VM, but it might on one that has done something since.
     pub(super) fn settled(&mut self, vm: u64, outcome: Outcome, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
         slot.job = Job::Rest;
-        if matches!(outcome, Outcome::Ok(_)) {
+        let well = matches!(outcome, Outcome::Ok(_));
+        if well {
             slot.rows.intent = None;
         }
         self.finish_ended(vm, effects);
-        if self.vms.get(vm).is_some() {
-            if !matches!(outcome, Outcome::Ok(_)) {
-                // Without room for one more record nothing may begin either: it would fail the same way.
-                self.slot_mut(vm).rows.intent = None;
-            }
-            self.drive(vm, effects);
+        if !well && self.vms.get(vm).is_some() && !self.begin_next(vm, effects) {
+            let after = self.now.mono + SECOND;
+            let slot = self.slot_mut(vm);
+            (slot.look_wanted, slot.look_pause, slot.verdict) = (true, after, None);
         }
+        self.drive(vm, effects);
     }
 
     /// End a task whose VM is settled: its objects changed, and it did.
