@@ -8,6 +8,9 @@ use xenops_core::interface::vm::{
 };
 use xenops_core::interface::{DeviceId, Disk, Metadata, Network, Pairs, Vbd, Vif, Vm, vif};
 
+/// A disk that several VMs have.
+pub const SHARED: &str = "sr/shared";
+
 /// Kinds of guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guest {
@@ -226,7 +229,7 @@ fn disks(n: u32, guest: Guest, choices: &mut Choices) -> Vec<DiskShape> {
     for (slot, device) in names.into_iter().enumerate() {
         let drive = slot == 2;
         let shared = slot == 1 && choices.odds(config, 3);
-        let backend = if shared { Disk::Vdi("sr/shared".to_owned()) } else { pick(choices, config, &own(device)) };
+        let backend = if shared { Disk::Vdi(SHARED.to_owned()) } else { pick(choices, config, &own(device)) };
         disks.push(DiskShape {
             device,
             backend: if drive && choices.odds(config, 2) { None } else { Some(backend) },
