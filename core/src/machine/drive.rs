@@ -249,7 +249,7 @@ impl Machine {
         self.begin_next(vm, effects)
     }
 
-    pub(super) fn begin_next(&mut self, vm: u64, effects: &mut Effects) -> bool {
+    fn begin_next(&mut self, vm: u64, effects: &mut Effects) -> bool {
         let Some(slot) = self.vms.get_mut(vm) else { return false };
         let Some(first) = slot.queue.front() else { return false };
         if !self.budget.admits() && !first.op.is_hard_poweroff() {

@@ -301,21 +301,20 @@ impl Machine {
         self.signal_all(vm);
     }
 
-    /// The intent of a settled VM is gone. Where there is no room for one more record it stays until there is: it has
-    /// no effect on a sensible VM, but it might on one that has done something since.
+    /// The intent of a settled VM is gone. While it cannot be taken back it would be obeyed after a crash: so that is
+    /// tried again, and whoever waited for the operation is told all the same.
     pub(super) fn settled(&mut self, vm: u64, outcome: Outcome, effects: &mut Effects) {
+        let again = self.now.mono + SECOND;
         let slot = self.slot_mut(vm);
         slot.job = Job::Rest;
-        let well = matches!(outcome, Outcome::Ok(_));
-        if well {
+        if matches!(outcome, Outcome::Ok(_)) {
             slot.rows.intent = None;
+        } else {
+            slot.verdict = None;
+            slot.look_wanted = true;
+            slot.look_pause = again;
         }
         self.finish_ended(vm, effects);
-        if !well && self.vms.get(vm).is_some() && !self.begin_next(vm, effects) {
-            let after = self.now.mono + SECOND;
-            let slot = self.slot_mut(vm);
-            (slot.look_wanted, slot.look_pause, slot.verdict) = (true, after, None);
-        }
         self.drive(vm, effects);
     }
 

@@ -220,11 +220,11 @@ impl Run {
             self.ledger.happened(&event, mono, &self.swarm)?;
             self.owned(&event)?;
         }
-        if self.steps % 32 == 0 || self.phase > Phase::Working {
+        if self.steps.is_multiple_of(32) || self.phase > Phase::Working {
             storage::check(&self.world)?;
             storage::check_memory(&self.world)?;
         }
-        if self.steps % 256 == 0 {
+        if self.steps.is_multiple_of(256) {
             self.machine.check_all();
         }
         if self.odd_process && self.world.config().odd_processes == 1 {

@@ -41,8 +41,7 @@ fn h03_while_there_is_a_domain_there_is_a_record() {
     assert_eq!(world.context.extra, None);
 }
 
-// Fails when `tear_down` forgets the domain before it destroys it, when `forget` leaves its number out, or when
-// devices are released after their directories are gone.
+// Fails when `forget` leaves the domain's number out, or `next` goes by the hypervisor's list alone.
 #[test]
 fn h04_a_destruction_that_was_cut_short_is_finished() {
     for at in 0.. {

@@ -24,7 +24,7 @@ fn repair(world: &mut World, why: &str) {
     assert!(!world.store.keys().any(|path| path.contains(UUID)), "{why}");
 }
 
-// Fails when `destroy::next` goes by the hypervisor's list alone, or `device::add` by what the guest can write.
+// Fails when `device::add` leaves the device out of dom0's own list.
 #[test]
 fn h01_a_start_that_was_cut_short_is_torn_down() {
     for new in [|| full(pv()), || full(BuilderInfo::Pvh(pv_info())), drives] {
