@@ -8,7 +8,7 @@ use xenops_core::interface::vm::{
 };
 use xenops_core::interface::{DeviceId, Disk, Metadata, Network, Pairs, Vbd, Vif, Vm, vif};
 
-/// The disk that several VMs have.
+/// A disk that several VMs have.
 pub const SHARED: &str = "sr/shared";
 
 /// Kinds of guest.

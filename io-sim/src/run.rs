@@ -97,8 +97,8 @@ enum Chore {
 struct Open {
     who: Who,
     client: ClientId,
-    /// Number of inputs when it was asked.
-    step: u64,
+    /// When it was asked.
+    mono: u64,
 }
 
 /// Something that will be done after so many more inputs, or when nothing else can happen.

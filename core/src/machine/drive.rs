@@ -11,7 +11,7 @@ use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{DomId, Request};
 use crate::interface::{Error, PowerState};
 use crate::operation::{Operation, plan};
-use crate::recovery::{Goal, Record, Repair, Verdict, decide};
+use crate::recovery::{Goal, Intent, Record, Repair, Verdict, decide};
 use std::sync::Arc;
 
 /// Looks that notices alone provoke begin at least this far apart: a guest can provoke them.
@@ -177,7 +177,7 @@ impl Machine {
             Verdict::Repair(_, tell) => {
                 self.give_up(vm, tell, effects);
                 self.begin_next(vm, effects);
-                // Either a hard power-off runs now, or the next look is to be waited for.
+                // Where nothing has begun the alarm for the next look is still to be set.
                 true
             }
             verdict => self.settle(vm, verdict, effects),
@@ -319,6 +319,7 @@ impl Machine {
     fn write_intent(&mut self, vm: u64, active: Box<Active>, effects: &mut Effects) {
         let intent = active.op.intent(active.domid, self.now);
         let slot = self.slot_mut(vm);
+        let intent = intent.or_else(|| overtaken(&active.op, slot.rows.intent.as_ref()));
         slot.verdict = None;
         slot.look_wanted = true;
         match intent.filter(|intent| intent.goal != Goal::Tune) {
@@ -421,4 +422,11 @@ impl Machine {
             self.finish_with(vm, task, result, effects);
         }
     }
+}
+
+/// A guest that has stopped by itself is not started again for the sake of a reboot that has made it: from here on
+/// that has come to its end, and it is on record before the domain goes that would tell.
+fn overtaken(op: &Operation, intent: Option<&Intent>) -> Option<Intent> {
+    let reboot = intent.filter(|intent| intent.goal == Goal::Reboot && !intent.abandoned)?;
+    matches!(op, Operation::Repair(Repair::Shutdown)).then(|| Intent { abandoned: true, ..reboot.clone() })
 }

@@ -35,7 +35,10 @@ impl Machine {
         if !matches!(outcome_of(&failure), Written::Maybe) {
             self.slot_mut(vm).rows.intent = before;
         }
-        self.slot_mut(vm).ended = Some(Ended { task: active.task, result: Err(failure) });
+        // A repair's own failure tells nobody: whoever waits is still the operation before it.
+        if active.task.is_some() {
+            self.slot_mut(vm).ended = Some(Ended { task: active.task, result: Err(failure) });
+        }
         self.drive(vm, effects);
     }
 

@@ -60,7 +60,7 @@ pub struct Domains {
     names: BTreeMap<Uuid, usize>,
     foreign: Option<(DomId, Uuid)>,
     boot: u64,
-    /// Whose those were that have gone, and after how many inputs.
+    /// Whose those were that have gone, and when.
     gone: BTreeMap<DomId, (Option<usize>, u64)>,
 }
 
@@ -70,12 +70,12 @@ impl Domains {
         Domains { known: BTreeMap::new(), names, foreign, boot: 1, gone: BTreeMap::new() }
     }
 
-    /// A client that asked after so many inputs was told of these domains of a VM: each was its at some moment since.
-    pub fn told(&self, vm: &str, domids: &[i64], step: u64) -> Checked {
+    /// A client was told of these domains of a VM: each was its at some moment since then.
+    pub fn told(&self, vm: &str, domids: &[i64], since: u64) -> Checked {
         let place = vm.parse().ok().and_then(|id: Uuid| self.names.get(&id).copied());
         for domid in domids.iter().map(|domid| *domid as DomId) {
             let now = self.known.get(&domid).map(|known| known.place);
-            let then = self.gone.get(&domid).filter(|(_, gone)| *gone >= step).map(|(place, _)| *place);
+            let then = self.gone.get(&domid).filter(|(_, gone)| *gone >= since).map(|(place, _)| *place);
             if now != Some(place) && then != Some(place) {
                 return Err(Violation::new("S5", format!("vm {vm} is shown with domain {domid}, which was not its")));
             }
@@ -84,7 +84,7 @@ impl Domains {
     }
 
     /// What has happened since the last look; none of it may break a rule.
-    pub fn look(&mut self, world: &World, step: u64, events: &mut Vec<Event>) -> Checked {
+    pub fn look(&mut self, world: &World, events: &mut Vec<Event>) -> Checked {
         if world.now().boot != self.boot {
             self.boot = world.now().boot;
             self.foreign = None;
@@ -92,7 +92,7 @@ impl Domains {
             self.gone.clear();
         }
         let before = events.len();
-        self.find_gone(world, step, events);
+        self.find_gone(world, events);
         for (domid, domain) in world.hypervisor().iter().filter(|(domid, _)| *domid != 0) {
             let info = &domain.info;
             let fresh = !self.known.contains_key(&domid);
@@ -145,12 +145,12 @@ impl Domains {
         self.strangers(world)
     }
 
-    fn find_gone(&mut self, world: &World, step: u64, events: &mut Vec<Event>) {
+    fn find_gone(&mut self, world: &World, events: &mut Vec<Event>) {
         let gone: Vec<DomId> =
             self.known.keys().copied().filter(|domid| world.hypervisor().get(*domid).is_none()).collect();
         for domid in gone {
             let Some(known) = self.known.remove(&domid) else { continue };
-            self.gone.insert(domid, (known.place, step));
+            self.gone.insert(domid, (known.place, world.now().mono));
             if let Some(place) = known.place {
                 events.push(Event { place, domid, what: What::Gone(known.built, known.suspended) });
             }

@@ -211,6 +211,13 @@ pub struct Picture {
     files: Vec<String>,
 }
 
+impl Picture {
+    /// The same without what the storage keeps open over a start of the host: the daemon is to end it.
+    pub fn without_epochs(self) -> Picture {
+        Picture { epochs: Vec::new(), ..self }
+    }
+}
+
 /// Directories of xenstore that all VMs share: whoever needs one makes it, and it stays.
 const SHARED: [&str; 5] = ["libxl", "xenops", "xenops/domain", "vm", "xapi"];
 
@@ -253,7 +260,18 @@ pub fn difference(first: &Picture, last: &Picture) -> Option<String> {
     if let Some((path, _)) = first.store.iter().find(|(path, _)| !last.store.contains_key(*path)) {
         return Some(format!("xenstore's /{path} has gone, which"));
     }
-    let (mut first, mut last) = (first.clone(), last.clone());
-    (first.store, last.store) = (BTreeMap::new(), BTreeMap::new());
-    Some(format!("{last:?} instead of {first:?}"))
+    let of = |picture: &Picture| {
+        let Picture { free, domains, ports, datapaths, epochs, loops, files, .. } = picture;
+        [
+            format!("{free} KiB free"),
+            format!("{domains:?}"),
+            format!("{ports} interfaces"),
+            format!("{datapaths} datapaths"),
+            format!("epochs {epochs:?}"),
+            format!("{loops} loop devices"),
+            format!("files {files:?}"),
+        ]
+    };
+    let differs = of(first).into_iter().zip(of(last)).find(|(first, last)| first != last);
+    differs.map(|(first, last)| format!("{last} (at first {first})"))
 }

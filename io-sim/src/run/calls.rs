@@ -9,6 +9,7 @@ use crate::sometimes::Property;
 use crate::watcher::Purpose;
 use crate::world::Concern;
 use xenops_core::host::DomId;
+use xenops_core::host::time::SECOND;
 use xenops_core::interface::task::State;
 use xenops_core::interface::{Answer, Call, Error};
 use xenops_core::machine::{CallId, Input};
@@ -95,7 +96,9 @@ impl Run {
             return Err(Violation::new("calls", format!("call {call} was answered twice, or to nobody")));
         };
         if let Ok(Answer::Vm(vm, state)) = &reply {
-            self.domains.told(&vm.id, &state.domids, open.step)?;
+            // Notices take their time, and lost ones more.
+            let since = if self.deaf { 0 } else { open.mono.saturating_sub(SECOND) };
+            self.domains.told(&vm.id, &state.domids, since)?;
         }
         match open.who {
             Who::Client(n, asked) => {

@@ -51,7 +51,7 @@ impl Run {
         let tail = self.journal.crash(self.world.disk().full, self.world.choices());
         self.tail(tail);
         self.world.host_reboot();
-        self.first = rest::picture(&self.world);
+        self.first = rest::picture(&self.world).without_epochs();
         self.ledger.crashed(true);
         self.look_while_down()?;
         self.start_again()

@@ -5,6 +5,7 @@ use super::event::Event;
 use super::guest::Life;
 use super::hypervisor::PAGE;
 use super::pace::Takes;
+use super::traits::Whim;
 use super::world::World;
 use xenops_core::host::{DomId, DomainAct, Fault, Flavour, Reply, ShutdownCode};
 
@@ -97,6 +98,8 @@ impl World {
         domain.ports = 0;
         domain.guest.life = Life::Fresh;
         domain.guest.drivers = false;
+        // Another kernel runs now, and it wants nothing of its own.
+        domain.guest.traits.whim = Whim::None;
         self.notice_domains();
         self.guest_may_run(domid);
         Ok(Reply::Unit)
