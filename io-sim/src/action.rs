@@ -115,6 +115,11 @@ impl Action {
         )
     }
 
+    /// Whether it may give a VM a name that it does not have, or a row to a name: one at a time of these.
+    pub fn names(self) -> bool {
+        matches!(self, Action::VmAdd | Action::VmImport | Action::VmImportAsync | Action::VmRename)
+    }
+
     /// The call.
     pub fn call(self, target: &Target, choices: &mut Choices) -> Call {
         let name = self.name();
@@ -295,7 +300,7 @@ impl Action {
 /// What was exported before, or the VM as its run has it.
 fn import(target: &Target, exported: &Option<&String>, choices: &mut Choices) -> String {
     match exported {
-        Some(text) if choices.odds(Concern::Workload, 2) => (*text).clone(),
+        Some(text) if text.contains(&target.id.text()) && choices.odds(Concern::Workload, 2) => (*text).clone(),
         _ => target.shape.metadata(target.id),
     }
 }

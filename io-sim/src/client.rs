@@ -53,10 +53,8 @@ pub struct Scene<'a> {
     pub swarm: &'a Swarm,
     /// The VMs: by which name each goes now, and how it stands.
     pub vms: &'a [(Uuid, Standing)],
-    /// The time.
-    pub mono: u64,
-    /// A number for the next call's tag.
-    pub tag: u64,
+    /// VMs that are being given a name or a row.
+    pub naming: &'a [bool],
 }
 
 /// What a client does.
@@ -87,6 +85,11 @@ impl Client {
         matches!(self.mind, Mind::Free { .. })
     }
 
+    /// The last task that it was given.
+    pub fn last_task(&self) -> u64 {
+        self.last_task
+    }
+
     /// The daemon is gone, or the connection: whatever it had under way is lost to it.
     pub fn reconnect(&mut self, id: ClientId, at: u64) {
         *self = Client { id, mind: Mind::Free { at }, exported: self.exported.take(), last_task: 0 };
@@ -102,8 +105,12 @@ impl Client {
         let place = choices.choose(Concern::Workload, scene.vms.len() as u32) as usize;
         let (mut id, standing) = scene.vms[place];
         let shape: &Shape = &scene.swarm.shapes[place];
-        let action = scene.swarm.workload.next(standing, choices);
-        if choices.odds(Concern::Workload, scene.swarm.workload.silly.saturating_mul(2)) {
+        let mut action = scene.swarm.workload.next(standing, choices);
+        if action.names() && scene.naming[place] {
+            action = Action::VmStat;
+        }
+        let astray = choices.odds(Concern::Workload, scene.swarm.workload.silly.saturating_mul(2));
+        if astray && !action.names() {
             id = if id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
         }
         let target = Target { shape, id, exported: self.exported.as_ref(), task: self.last_task };

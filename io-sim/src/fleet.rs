@@ -230,7 +230,7 @@ fn disks(n: u32, guest: Guest, choices: &mut Choices) -> Vec<DiskShape> {
         disks.push(DiskShape {
             device,
             backend: if drive && choices.odds(config, 2) { None } else { Some(backend) },
-            writable: !drive && !(shared && choices.odds(config, 2)),
+            writable: !(drive || shared && choices.odds(config, 2)),
             drive,
             persistent: drive || !choices.odds(config, 4),
             prioritised: choices.odds(config, 5),

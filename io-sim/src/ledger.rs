@@ -33,6 +33,8 @@ pub struct Op {
     pub cancelled: bool,
     /// It was seen to be past the point of no return.
     pub committed: bool,
+    /// Its task was destroyed: nobody is told when it ends.
+    pub unwatched: bool,
     /// Faults that had struck when it was asked.
     pub faults: u64,
 }
@@ -139,8 +141,15 @@ impl Ledger {
 
     /// It is under way.
     pub fn asked(&mut self, key: Key, asked: Asked, intact: Option<DomId>, faults: u64) {
-        let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, faults };
+        let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, unwatched: false, faults };
         self.ops.insert(key, op);
+    }
+
+    /// Nobody will be told when it ends.
+    pub fn unwatch(&mut self, key: Key) {
+        if let Some(op) = self.ops.get_mut(&key) {
+            op.unwatched = true;
+        }
     }
 
     /// Nobody will be told what came of it.
@@ -226,6 +235,7 @@ impl Ledger {
 
     /// All is at rest: what was lost is settled.
     pub fn rested(&mut self) {
+        self.ops.retain(|_, op| !op.unwatched);
         for place in &mut self.places {
             place.reboot_lost = false;
             place.restarts = None;
@@ -322,14 +332,15 @@ fn claims(op: &Op, view: &View) -> Checked {
     let shape = &view.swarm.shapes[*place];
     let wrong =
         |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));
-    let living: Vec<_> = state::living(view.world, *id).collect();
+    // A VM may have been renamed since it was asked.
+    let living: Vec<_> = shape.ids.iter().flat_map(|id| state::living(view.world, *id)).collect();
     let one = match living.as_slice() {
         [(domid, domain)] => Some((*domid, *domain)),
         _ => None,
     };
     let complete = one.filter(|(domid, domain)| state::is_complete(view.world, *domid, domain));
     let paused = one.is_some_and(|(_, domain)| domain.info.paused);
-    let image = view.shelf.of(*id).and_then(|records| records.image);
+    let image = shape.ids.iter().find_map(|id| view.shelf.of(*id)?.image);
     match action {
         VmStart | VmResume if complete.is_none() => wrong("L4", "there is not one complete domain"),
         VmStart | VmResume if !paused => wrong("S25", "its domain is not paused"),
@@ -356,7 +367,8 @@ fn claims(op: &Op, view: &View) -> Checked {
         VmRename => {
             let to = if *id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
             let rowed = |id| view.shelf.of(id).is_some_and(|records| records.row);
-            if rowed(*id) || !rowed(to) || !living.is_empty() { wrong("H12", "its old name is there") } else { Ok(()) }
+            let under_old = state::living(view.world, *id).next().is_some();
+            if rowed(*id) || !rowed(to) || under_old { wrong("H12", "its old name is there") } else { Ok(()) }
         }
         _ => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! The client that watches: it follows all events, and asks after every task at once.
 
 use crate::oracle::Violation;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use xenops_core::interface::dynamic::Id;
 use xenops_core::interface::vm::State;
 use xenops_core::interface::{Answer, Call, Error, PowerState, Vm};
@@ -27,7 +27,9 @@ pub struct Watcher {
     from: Option<i64>,
     /// What it was told of each VM when it last asked because of an event.
     view: BTreeMap<String, (PowerState, Vec<i64>)>,
-    /// What it wants to ask now.
+    /// Tasks that it must ask after before anything else happens.
+    tasks: VecDeque<u64>,
+    /// What else it wants to ask now.
     pub wants: Vec<(Purpose, Call)>,
     mirrors: bool,
     /// Numbers are another daemon's.
@@ -37,8 +39,15 @@ pub struct Watcher {
 impl Watcher {
     /// One that has seen nothing.
     pub fn new(id: ClientId, mirrors: bool) -> Watcher {
-        let mut watcher =
-            Watcher { id, from: None, view: BTreeMap::new(), wants: Vec::new(), mirrors, restarted: false };
+        let mut watcher = Watcher {
+            id,
+            from: None,
+            view: BTreeMap::new(),
+            wants: Vec::new(),
+            tasks: VecDeque::new(),
+            mirrors,
+            restarted: false,
+        };
         watcher.ask();
         watcher
     }
@@ -53,6 +62,11 @@ impl Watcher {
 
     fn ask(&mut self) {
         self.wants.push((Purpose::Events, Call::UpdatesGet { last_id: self.from, timeout: None }));
+    }
+
+    /// A task to ask after now.
+    pub fn next_task(&mut self) -> Option<u64> {
+        self.tasks.pop_front()
     }
 
     /// The number that it will ask from.
@@ -79,8 +93,7 @@ impl Watcher {
         for id in ids {
             match id {
                 Id::Task(task) => {
-                    let number = task.parse().unwrap_or(u64::MAX);
-                    self.wants.push((Purpose::Task(number), Call::TaskStat { id: task.clone() }));
+                    self.tasks.push_back(task.parse().unwrap_or(u64::MAX));
                 }
                 Id::Vm(vm) if self.mirrors => {
                     self.wants.push((Purpose::Vm(vm.clone()), Call::VmStat { id: vm.clone() }));

@@ -62,6 +62,7 @@ impl Config {
             let text = "use-switch: this version does not speak through the message switch; say use-switch=false";
             return Err(Failure::configuration(text));
         }
+        let settings = settings(&options, host != Choice::Xen)?;
         Ok(Config {
             host,
             pace: options.text("simulated-pace").to_owned(),
@@ -69,7 +70,7 @@ impl Config {
             sockets: options.path("sockets-path"),
             database: options.flag("persist").then(|| options.path("database-path")),
             workers: count(&options, "worker-pool-size")?,
-            settings: Arc::new(settings(&options)?),
+            settings: Arc::new(settings),
             options,
         })
     }
@@ -93,9 +94,12 @@ fn count<N: TryFrom<i64>>(options: &Options, name: &str) -> Result<N, Failure> {
     N::try_from(number).map_err(|_| Failure::configuration(format!("{name}: {number} is out of range")))
 }
 
-fn settings(options: &Options) -> Result<Settings, Failure> {
+fn settings(options: &Options, simulated: bool) -> Result<Settings, Failure> {
     let time = |name| nanoseconds(options.seconds(name));
+    let defaults = Settings::default();
     Ok(Settings {
+        // As upstream's simulator: nobody wants to wait for a simulated guest that reboots early.
+        minimum_reboot_delay: if simulated { 0 } else { defaults.minimum_reboot_delay },
         hotplug_timeout: time("hotplug_timeout"),
         qemu_dm_ready_timeout: time("qemu_dm_ready_timeout"),
         domain_shutdown_ack_timeout: time("domain_shutdown_ack_timeout"),
@@ -106,7 +110,7 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
         pvinpvh_xen_cmdline: options.text("pvinpvh-xen-cmdline").to_owned(),
         xen_platform_pci_bar_uc: options.flag("xen-platform-pci-bar-uc"),
         guest_agent_quota_bytes: count(options, "vm-guest-agent-xenstore-quota-bytes")?,
-        ..Settings::default()
+        ..defaults
     })
 }
 

@@ -7,7 +7,7 @@ use super::slot::{Ended, Job, Seat};
 use super::tasks::SubState;
 use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
-use crate::host::time::MILLISECOND;
+use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{Entry, Fault, Outcome, Request, Uuid};
 use crate::interface::{Answer, Error, Value, dynamic};
 use crate::operation::Operation;
@@ -298,21 +298,21 @@ impl Machine {
         self.signal_all(vm);
     }
 
-    /// The intent of a settled VM is gone, or stays until the next time: it has no effect on a sensible VM.
+    /// The intent of a settled VM is gone. While it cannot be taken back it would be obeyed after a crash: so that is
+    /// tried again, and whoever waited for the operation is told all the same.
     pub(super) fn settled(&mut self, vm: u64, outcome: Outcome, effects: &mut Effects) {
+        let again = self.now.mono + SECOND;
         let slot = self.slot_mut(vm);
         slot.job = Job::Rest;
         if matches!(outcome, Outcome::Ok(_)) {
             slot.rows.intent = None;
+        } else {
+            slot.verdict = None;
+            slot.look_wanted = true;
+            slot.look_pause = again;
         }
         self.finish_ended(vm, effects);
-        if self.vms.get(vm).is_some() {
-            if !matches!(outcome, Outcome::Ok(_)) {
-                // Without room for one more record nothing may begin either: it would fail the same way.
-                self.slot_mut(vm).rows.intent = None;
-            }
-            self.drive(vm, effects);
-        }
+        self.drive(vm, effects);
     }
 
     /// End a task whose VM is settled: its objects changed, and it did.

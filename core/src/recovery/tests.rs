@@ -3,4 +3,5 @@
 mod convergence;
 mod crashes;
 mod hazards;
+mod stops;
 mod world;

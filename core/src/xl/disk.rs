@@ -3,6 +3,7 @@
 use super::element::{Part, parts};
 use super::keys::Text;
 use super::problem::{Error, Spot, Warning, excerpt};
+use crate::interface::device_number::Bus;
 use crate::interface::vbd::{Kind, Mode};
 use crate::interface::{DeviceId, DeviceNumber, Disk, Vbd};
 
@@ -133,7 +134,17 @@ pub(super) fn write(vbd: &Vbd) -> String {
         Mode::ReadOnly => "r",
         Mode::ReadWrite => "w",
     };
-    format!("{source},{}{kind},{mode}", vbd.id.device)
+    format!("{source},{}{kind},{mode}", device(vbd))
+}
+
+/// By its name; an IDE disk that has the name of the paravirtual one that replaces it, by its number.
+fn device(vbd: &Vbd) -> String {
+    match vbd.position {
+        Some(position) if position.bus == Bus::Ide && position.linux_name() == vbd.id.device => {
+            position.disk.to_string()
+        }
+        _ => vbd.id.device.clone(),
+    }
 }
 
 /// Refuses a disk that another one stands in the place of.

@@ -100,6 +100,16 @@ fn disks_in_xls_own_form() {
 }
 
 #[test]
+fn a_numbered_disk_keeps_its_bus() {
+    for text in ["disk = ['phy:/a,2,r']", "disk = ['phy:/a,20,r']", "kernel = '/k'; disk = ['phy:/a,2,r']"] {
+        let read = vm(text);
+        let printed = print(&read);
+        assert_eq!(printed.lost, Vec::<String>::new(), "{text}");
+        assert_eq!(vm(&printed.text).vbds, read.vbds, "{text}");
+    }
+}
+
+#[test]
 fn errors_say_where_and_what() {
     for (text, message) in [
         ("name", "line 1, column 5: expected '=' after 'name', found the end of the file"),

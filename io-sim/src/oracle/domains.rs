@@ -12,6 +12,8 @@ struct Known {
     /// Whose it is or was before it got its tombstone: a place in the fleet.
     place: Option<usize>,
     handle: Uuid,
+    /// The name it has, or had before it got its tombstone.
+    name: Uuid,
     paused: bool,
     dying: bool,
     shutdown: Option<ShutdownCode>,
@@ -98,6 +100,7 @@ impl Domains {
             let known = self.known.entry(domid).or_insert_with(|| Known {
                 place: names.get(&info.handle).copied(),
                 handle: info.handle,
+                name: info.handle,
                 paused: true,
                 dying: false,
                 shutdown: None,
@@ -112,20 +115,23 @@ impl Domains {
             if known.handle != info.handle {
                 tell(What::Renamed);
             }
-            match (known.shutdown, info.shutdown) {
-                (None, Some(code)) => tell(What::Stopped(code)),
-                (Some(_), None) => tell(What::Resumed),
-                _ => {}
-            }
             match (known.paused, info.paused) {
                 (true, false) => tell(What::Unpaused),
                 (false, true) => tell(What::Paused),
+                _ => {}
+            }
+            match (known.shutdown, info.shutdown) {
+                (None, Some(code)) => tell(What::Stopped(code)),
+                (Some(_), None) => tell(What::Resumed),
                 _ => {}
             }
             if info.dying && !known.dying {
                 tell(What::Dying);
             }
             known.handle = info.handle;
+            if !info.handle.is_tombstone() {
+                known.name = info.handle;
+            }
             known.shutdown = info.shutdown;
             known.paused = info.paused;
             known.dying = info.dying;
@@ -153,17 +159,17 @@ impl Domains {
 
     /// No VM has two domains, whatever they are called; and if it had, two never run.
     fn one_each(&self, world: &World) -> Checked {
-        let mut living: BTreeMap<usize, DomId> = BTreeMap::new();
-        let mut running: BTreeMap<usize, DomId> = BTreeMap::new();
+        let mut living: BTreeMap<Uuid, DomId> = BTreeMap::new();
+        let mut running: BTreeMap<Uuid, DomId> = BTreeMap::new();
         for (domid, known) in &self.known {
             let (Some(place), Some(domain)) = (known.place, world.hypervisor().get(*domid)) else { continue };
             let alive = !known.dying && !known.handle.is_tombstone();
-            if alive && let Some(other) = living.insert(place, *domid) {
+            if alive && let Some(other) = living.insert(known.name, *domid) {
                 return Err(Violation::new("S1", format!("vm {place} has domains {other} and {domid}")));
             }
             if domain.info.runnable()
                 && domain.guest.exists()
-                && let Some(other) = running.insert(place, *domid)
+                && let Some(other) = running.insert(known.name, *domid)
             {
                 return Err(Violation::new("S2", format!("vm {place} runs in domains {other} and {domid}")));
             }

@@ -43,7 +43,7 @@ impl Shelf {
         let value = all.get(key);
         if let Some(text) = value {
             self.parsed += 1;
-            if self.parsed % 8 == 0 && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+            if self.parsed.is_multiple_of(8) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
                 return Err(Violation::new("S24", format!("record {key} is no JSON: {text}")));
             }
         }

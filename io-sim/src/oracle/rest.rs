@@ -155,7 +155,7 @@ pub fn nothing_left(world: &World) -> Checked {
     for process in world.processes().iter().filter(|process| process.shown.exit.is_none()) {
         let role = process.spawn.role;
         let stays = role == Role::DeviceModel && process.spawn.domid.is_some_and(there);
-        if process.of_this_daemon && !stays || role == Role::DeviceModel && !stays {
+        if !stays && (process.of_this_daemon || role == Role::DeviceModel) {
             return left(format!("process {} ({role:?} of domain {:?})", process.pid, process.spawn.domid));
         }
     }
@@ -212,7 +212,7 @@ pub struct Picture {
 }
 
 /// Directories of xenstore that all VMs share: whoever needs one makes it, and it stays.
-const SHARED: [&str; 4] = ["libxl", "xenops", "xenops/domain", "vm"];
+const SHARED: [&str; 5] = ["libxl", "xenops", "xenops/domain", "vm", "xapi"];
 
 /// A picture of the world.
 pub fn picture(world: &World) -> Picture {

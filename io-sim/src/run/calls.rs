@@ -12,6 +12,7 @@ use xenops_core::host::DomId;
 use xenops_core::interface::task::State;
 use xenops_core::interface::{Answer, Call, Error};
 use xenops_core::machine::{CallId, Input};
+use xenops_core::recovery::Goal;
 
 /// Actions whose call is answered when they are done, and that no client can watch.
 fn is_awaited(action: Action) -> bool {
@@ -24,8 +25,8 @@ impl Run {
     pub(super) fn client_acts(&mut self, n: usize) {
         self.stand();
         let tag = format!("c{}", self.next_call);
-        let scene =
-            Scene { swarm: &self.swarm, vms: &self.standings, mono: self.world.now().mono, tag: self.next_call };
+        let naming: Vec<bool> = (0..self.swarm.shapes.len()).map(|place| self.is_naming(place)).collect();
+        let scene = Scene { swarm: &self.swarm, vms: &self.standings, naming: &naming };
         let deed = self.clients[n].act(&scene, self.world.choices());
         match deed {
             Deed::Tend(call) => self.push_call(n, Who::Client(n, None), tag, call),
@@ -34,6 +35,16 @@ impl Run {
                 self.ask(n, asked, tag, call);
             }
         }
+    }
+
+    /// Whether a VM is being given a name or a row, as far as anybody can tell.
+    fn is_naming(&self, place: usize) -> bool {
+        let renamed = |id| {
+            let intent = self.shelf.of(id).and_then(|records| records.intent.as_ref());
+            intent.is_some_and(|intent| matches!(intent.goal, Goal::Rename(_)))
+        };
+        self.ledger.pending_of(place).any(|op| op.asked.action.names())
+            || self.swarm.shapes[place].ids.into_iter().any(renamed)
     }
 
     /// How each VM stands now, as clients that keep themselves informed know it.
@@ -123,6 +134,9 @@ impl Run {
             Err(_) => Ended::Badly,
         };
         self.count(asked.action, how);
+        if matches!(asked.action, Action::TaskDestroy | Action::TaskDestroyOnFinish) && how == Ended::Well {
+            self.ledger.unwatch(Key::Task(self.clients[n].last_task()));
+        }
         if is_awaited(asked.action) {
             self.ended(Key::Call(call.0), how)?;
         }
@@ -257,8 +271,11 @@ impl Run {
     pub(super) fn hang_up(&mut self, n: usize) {
         let client = self.clients[n].id;
         let waiting = self.inbox.iter().any(|input| matches!(input, Input::Call { client: of, .. } if *of == client));
-        // What has not been sent yet would come from nobody.
-        if waiting {
+        let names = |open: &super::Open| {
+            open.client == client && matches!(&open.who, Who::Client(_, Some(asked)) if asked.action.names())
+        };
+        // What has not been sent yet would come from nobody; and nobody could tell what became of a name.
+        if waiting || self.open.values().any(names) {
             return;
         }
         self.struck.count("hang-up");

@@ -183,7 +183,7 @@ impl Run {
         self.phase = Phase::Settling;
         self.budget = 0;
         self.plan.0.clear();
-        self.odd_request = false;
+        (self.odd_request, self.odd_process, self.slow) = (false, false, false);
         let config = self.world.config_mut();
         (config.odd_requests, config.odd_processes, config.odd_guests) = (0, 0, 0);
         while let Some((_, what)) = self.later.pop_first() {
@@ -203,7 +203,7 @@ impl Run {
             && self.machine.is_at_rest()
             && self.world.at_rest()
             && !self.open.values().any(waits)
-            && self.ledger.pending().next().is_none()
+            && self.ledger.pending().all(|(_, op)| op.unwatched)
     }
 
     fn restless(&mut self, why: &str) -> Checked {

@@ -1,16 +1,18 @@
 //! One input into the machine, its effects out, and a look at what they did.
 
-use super::{Open, Phase, Run};
+use super::{Open, Phase, Run, Who};
 use crate::flights::Landing;
 use crate::oracle::domains::What;
 use crate::oracle::{Checked, Violation, storage};
 use crate::sometimes::Property;
 use crate::trace;
+use crate::watcher::Purpose;
 use std::hash::{Hash, Hasher};
 use xenops_core::host::time::{MILLISECOND, SECOND};
 use xenops_core::host::{Fault, Outcome, Reply, Request};
+use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
-use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Input};
+use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input};
 
 /// Numbers from here on are requests that somebody else than the machine made of the host.
 pub(super) const EXTERNAL: u64 = 1 << 62;
@@ -24,7 +26,7 @@ impl Run {
         if !self.watcher.wants.is_empty() {
             let (purpose, call) = self.watcher.wants.remove(0);
             let client = self.watcher.id;
-            return Ok(Some(self.call(client, super::Who::Watcher(purpose), "watch".to_owned(), call)));
+            return Ok(Some(self.call(client, Who::Watcher(purpose), "watch".to_owned(), call)));
         }
         if let Some(input) = self.inbox.pop_front() {
             return Ok(Some(input));
@@ -70,12 +72,8 @@ impl Run {
 
     /// Give the machine one input, carry out what it wants, look.
     pub(super) fn feed(&mut self, input: Input) -> Checked {
-        self.note(|| trace::input(&input));
-        self.hash_input(&input);
-        self.steps += 1;
-        let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
-        self.machine.handle(now, input, &mut effects);
+        self.tell(input, &mut effects);
         let result = self.carry_out(&mut effects);
         effects.clear();
         self.effects = effects;
@@ -87,17 +85,33 @@ impl Run {
         self.look()
     }
 
+    fn tell(&mut self, input: Input, effects: &mut Effects) {
+        self.note(|| trace::input(&input));
+        self.hash_input(&input);
+        self.steps += 1;
+        let now = self.now();
+        self.machine.handle(now, input, effects);
+    }
+
     /// The effects of one input, all of them or, if the daemon is killed now, some of them.
-    pub(super) fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Checked {
-        let most = if self.cut {
+    ///
+    /// Requests are made when replies have been given and the watcher knows which tasks have ended: what it is told
+    /// then is true of the world in which they ended.
+    pub(super) fn carry_out(&mut self, effects: &mut Effects) -> Checked {
+        if self.cut {
             self.sometimes.hit(Property::CrashAmidEffects);
-            self.world.choices().choose(crate::world::Concern::Fault, effects.len() as u32 + 1) as usize
-        } else {
-            effects.len()
-        };
-        for effect in effects.drain(..).take(most) {
-            self.note(|| trace::effect(&effect));
-            self.hash_effect(&effect);
+            let most = self.world.choices().choose(crate::world::Concern::Fault, effects.len() as u32 + 1);
+            effects.truncate(most as usize);
+        }
+        self.give_replies(effects, 0)?;
+        while let Some(task) = self.watcher.next_task() {
+            let call = Call::TaskStat { id: task.to_string() };
+            let input = self.call(self.watcher.id, Who::Watcher(Purpose::Task(task)), "watch".to_owned(), call);
+            let done = effects.len();
+            self.tell(input, effects);
+            self.give_replies(effects, done)?;
+        }
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Do { effect, request, deadline } => {
                     self.requests += 1;
@@ -110,11 +124,27 @@ impl Run {
                     self.flights.hasten(effect, deadline);
                     self.world.abort(effect);
                 }
-                Effect::Reply { call, reply } => self.replied(call, reply)?,
+                Effect::Reply { .. } => {}
             }
         }
         if std::mem::take(&mut self.cut) {
             return self.crash();
+        }
+        Ok(())
+    }
+
+    /// Give the replies that were not given yet, and note what is new.
+    fn give_replies(&mut self, effects: &mut Effects, from: usize) -> Checked {
+        let mut at = from;
+        while at < effects.len() {
+            self.note(|| trace::effect(&effects[at]));
+            self.hash_effect(&effects[at]);
+            if matches!(effects[at], Effect::Reply { .. }) {
+                let Effect::Reply { call, reply } = effects.remove(at) else { continue };
+                self.replied(call, reply)?;
+            } else {
+                at += 1;
+            }
         }
         Ok(())
     }
@@ -186,11 +216,11 @@ impl Run {
             self.ledger.happened(&event, mono, &self.swarm)?;
             self.owned(&event)?;
         }
-        if self.steps % 32 == 0 || self.phase > Phase::Working {
+        if self.steps.is_multiple_of(32) || self.phase > Phase::Working {
             storage::check(&self.world)?;
             storage::check_memory(&self.world)?;
         }
-        if self.steps % 256 == 0 {
+        if self.steps.is_multiple_of(256) {
             self.machine.check_all();
         }
         if self.odd_process && self.world.config().odd_processes == 1 {
@@ -220,13 +250,7 @@ impl Run {
     }
 
     /// A call that a client makes now.
-    pub(super) fn call(
-        &mut self,
-        client: ClientId,
-        who: super::Who,
-        tag: String,
-        call: xenops_core::interface::Call,
-    ) -> Input {
+    pub(super) fn call(&mut self, client: ClientId, who: Who, tag: String, call: Call) -> Input {
         let number = CallId(self.next_call);
         self.next_call += 1;
         self.open.insert(number, Open { who, client, step: self.steps });

@@ -44,7 +44,7 @@ impl World {
             2 => ("unapplied", Fate::Unapplied),
             3 => ("unanswered", Fate::Unanswered),
             4 => ("partly", Fate::Partly),
-            5 => ("applied late", Fate::AppliedLate(late(self))),
+            5 if !prompt(request) => ("applied late", Fate::AppliedLate(late(self))),
             _ => ("answered late", Fate::AnsweredLate(late(self))),
         };
         self.tally.count(kind);
@@ -83,4 +83,13 @@ impl World {
 /// What the daemon does within itself does not fail.
 fn safe(request: &Request) -> bool {
     matches!(request, Request::Unwatch(_) | Request::Forget(_) | Request::CloseStream(_))
+}
+
+/// What is answered late at most. xenstored takes the requests of a connection in order, and who has stopped waiting
+/// for a transaction does not try it again; a process is the daemon's own to start.
+fn prompt(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Store(_) | Request::Read(_) | Request::Watch(..) | Request::Introduce(..) | Request::Spawn(_)
+    )
 }

@@ -133,10 +133,10 @@ impl World {
             return Ended::Failed("error", "xenstore-read backend/vbd/params failed.".to_owned());
         }
         let node = self.backend_value(key, "node").and_then(|node| node.strip_prefix("/dev/loop")?.parse().ok());
-        if let Some(number) = node {
-            if self.attachments.loops.remove(&number).is_some() {
-                self.attachments.free_loops.insert(number);
-            }
+        if let Some(number) = node
+            && self.attachments.loops.remove(&number).is_some()
+        {
+            self.attachments.free_loops.insert(number);
         }
         let params = self.backend_value(key, "params").unwrap_or_default().to_owned();
         if let Some(users) = self.attachments.users.get_mut(&params) {

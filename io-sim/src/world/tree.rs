@@ -33,8 +33,44 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 pub(super) struct Child {
     beginning: u64,
-    name: Box<str>,
+    name: Name,
     pub(super) id: Id,
+}
+
+/// A node's name; most are short and stand in place.
+#[derive(Clone, Debug)]
+enum Name {
+    Short(u8, [u8; SHORT]),
+    Long(Box<str>),
+}
+
+const SHORT: usize = 15;
+
+impl Name {
+    fn new(name: &str) -> Name {
+        if name.len() > SHORT {
+            return Name::Long(name.into());
+        }
+        let mut bytes = [0; SHORT];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Name::Short(name.len() as u8, bytes)
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Name::Short(length, bytes) => {
+                std::str::from_utf8(&bytes[..usize::from(*length)]).expect("it was made of a text")
+            }
+            Name::Long(name) => name,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Name::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Name::Long(name) => name.as_bytes(),
+        }
+    }
 }
 
 /// All nodes.
@@ -99,24 +135,22 @@ impl Tree {
     }
 
     fn make(&mut self, parent: Id) -> Id {
-        let node = Node {
+        if let Some(id) = self.free.pop() {
+            // What it had room for it still has; all else of it was given up when it was freed.
+            let node = self.node_mut(id);
+            node.interests.clear();
+            node.parent = parent;
+            return id;
+        }
+        self.nodes.push(Node {
             present: false,
             value: String::new(),
             perms: self.nobody.clone(),
             interests: Vec::new(),
             parent,
             children: Vec::new(),
-        };
-        match self.free.pop() {
-            Some(id) => {
-                self.nodes[id as usize] = node;
-                id
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as Id
-            }
-        }
+        });
+        (self.nodes.len() - 1) as Id
     }
 
     /// A child by name, present or not.
@@ -127,7 +161,8 @@ impl Tree {
     fn search(&self, id: Id, name: &str) -> Result<usize, usize> {
         let first = beginning(name);
         let children = &self.node(id).children;
-        children.binary_search_by(|other| other.beginning.cmp(&first).then_with(|| (*other.name).cmp(name)))
+        children
+            .binary_search_by(|other| other.beginning.cmp(&first).then_with(|| other.name.bytes().cmp(name.as_bytes())))
     }
 
     /// A child by name; made, but not present, where it is missing.
@@ -136,7 +171,7 @@ impl Tree {
             Ok(at) => self.node(id).children[at].id,
             Err(at) => {
                 let made = self.make(id);
-                let child = Child { beginning: beginning(name), name: name.into(), id: made };
+                let child = Child { beginning: beginning(name), name: Name::new(name), id: made };
                 self.node_mut(id).children.insert(at, child);
                 made
             }
@@ -176,7 +211,7 @@ impl Tree {
     /// Children that are present, by name.
     pub(super) fn children(&self, id: Id) -> impl Iterator<Item = (&str, Id)> {
         let children = self.node(id).children.iter();
-        children.filter(|child| self.node(child.id).present).map(|child| (&*child.name, child.id))
+        children.filter(|child| self.node(child.id).present).map(|child| (child.name.text(), child.id))
     }
 
     /// How many nodes there are, present or not.

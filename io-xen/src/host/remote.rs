@@ -16,6 +16,7 @@ use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
@@ -179,6 +180,8 @@ fn start(directory: &Path, pace: &str) -> Result<Child, Failure> {
     let output = OpenOptions::new().create(true).append(true).open(&log).map_err(failure)?;
     let program = std::env::current_exe().map_err(failure)?;
     let mut command = Command::new(program);
+    // `xenops demo` runs a daemon from its own program, which goes by the name it is given.
+    command.arg0("xenopsd");
     command.arg(format!("--simulated-pace={pace}")).arg("--host-process").arg(directory).current_dir("/");
     let host = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).spawn().map_err(failure)?;
     log::info("host", format_args!("started a simulated host, process {}; it outlives this daemon", host.id()));

@@ -5,10 +5,10 @@
 //! in `/vm/<uuid>/domains`, a device in dom0's list, until the last of it is gone.
 
 use super::device::{self, Device};
-use super::{paths, vbd, vif};
+use super::{device_model, guest, paths, vbd, vif};
 use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
 use crate::host::time::SECOND;
-use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, Role, StorageCall, Uuid};
+use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, StorageCall, Uuid};
 
 /// Devices, and datapaths, that one turn deals with.
 const TURN: usize = 3;
@@ -28,7 +28,8 @@ pub(super) struct Remains {
     reused: bool,
     /// It is not the only one of the VM.
     beside: bool,
-    device_model: bool,
+    /// QEMU was started for it.
+    served: bool,
     devices: Vec<Device>,
 }
 
@@ -104,9 +105,9 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
     let remains = domid.map(|domid| {
         let (owner, model) = (found.next(), found.next());
         let reused = matches!(owner, Some(Found::Value(Some(vm))) if vm != paths::vm(uuid));
-        let device_model = matches!(model, Some(Found::Value(Some(_))));
+        let served = matches!(model, Some(Found::Value(Some(_))));
         let devices = device::list(domid, &mut found);
-        Remains { domid, alive: None, reused, beside: false, device_model, devices }
+        Remains { domid, alive: None, reused, beside: false, served, devices }
     });
     Ok((named, remains))
 }
@@ -116,7 +117,7 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
 /// It carries its tombstone first, so that no look takes it for a VM that lives. Then it stops, so that its devices
 /// can be taken away under it: while a back end or QEMU holds its memory Xen cannot let it go.
 pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Failure> {
-    let Remains { domid, alive, reused, beside, device_model, devices } = remains;
+    let Remains { domid, alive, reused, beside, served, devices } = remains;
     if reused {
         let mut batch = Batch::new();
         batch.remove(paths::vm_domain(&host.context().text, domid));
@@ -132,10 +133,11 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
             unless_gone(host.domain(domid, DomainAct::Pause).await)?;
         }
     }
-    if device_model {
-        host.act(Request::Kill(domid, Role::DeviceModel)).await?;
+    // A restore that stopped half way has left QEMU's state without QEMU.
+    if served || guest::is_hvm(host.context()) {
+        device_model::stop(host, domid).await?;
     }
-    if !devices.is_empty() || device_model {
+    if !devices.is_empty() || served {
         release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
     }
     if devices.len() > TURN {

@@ -172,10 +172,16 @@ pub(super) async fn destroy(host: &Host) -> Result<(), Failure> {
     if !guest::is_hvm(context) && !may_serve_disks(context) {
         return Ok(());
     }
-    host.act(Request::Kill(domid, Role::DeviceModel)).await?;
+    stop(host, domid).await?;
     let mut batch = Batch::new();
     batch.remove(paths::device_model(domid));
     host.store(batch).await.map(|_| ())
+}
+
+/// End it, and remove the files that it leaves.
+pub(super) async fn stop(host: &Host, domid: DomId) -> Result<(), Failure> {
+    host.act(Request::Kill(domid, Role::DeviceModel)).await?;
+    host.act(Request::RemoveFiles(qemu_args::files(domid))).await
 }
 
 /// The disk that QEMU has open for a row, as its command line or QMP names it.

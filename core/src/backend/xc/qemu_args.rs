@@ -101,6 +101,12 @@ pub(super) fn state_to_save(domid: DomId) -> String {
     format!("/var/run/xen/qemu-save.{domid}")
 }
 
+/// Files that QEMU and its helpers leave behind.
+pub(super) fn files(domid: DomId) -> Vec<String> {
+    let sockets = ["qmp-libxl", "qmp-event", "vnc"].map(|name| format!("/var/run/xen/{name}-{domid}"));
+    sockets.into_iter().chain([saved_state(domid), state_to_save(domid)]).collect()
+}
+
 fn display(args: &mut Vec<String>, domid: DomId, info: &HvmInfo) {
     let vnc = match &info.vnc_ip {
         Some(address) => format!("{address}:0,to=99"),

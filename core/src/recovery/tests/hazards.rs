@@ -58,7 +58,11 @@ fn h03_a_domain_without_vmextra_is_looked_at() {
     let mut world = World::running();
     world.extra = None;
     assert!(matches!(world.decide(), Verdict::Stuck(_)), "nobody knows whose it is");
-    // As upstream's destroy leaves it: paused, stripped, VmExtra gone first.
+    // As upstream's destroy leaves it: stopped, or paused and stripped, and VmExtra gone first.
+    let mut stopped = world.clone();
+    stopped.configure(|vm| vm.on_reboot = vec![Action::Start]);
+    stopped.stop(ShutdownCode::Reboot);
+    assert_eq!(stopped.repair(), Some(Repair::Shutdown));
     world.domain().info.paused = true;
     world.domain().devices.clear();
     assert_eq!(world.repair(), Some(Repair::Shutdown));
@@ -149,6 +153,10 @@ fn h11_an_effect_whose_record_was_lost_counts_as_not_done() {
     saved.stop(ShutdownCode::Suspend);
     saved.intent = Some(intent(Goal::Suspend(image())));
     assert_eq!(saved.repair(), Some(Repair::FastResume), "saved, and no record of an image");
+    // The other way round: the image is on record and complete, the intent is not there.
+    saved.intent = None;
+    saved.extra.as_mut().unwrap().suspend_memory_bytes = super::world::BYTES;
+    assert_eq!(saved.repair(), Some(Repair::FinishSuspend));
 }
 
 // In `Case::without_domain`, drop `flags ||`.
@@ -285,6 +293,8 @@ fn h37_of_several_domains_the_intact_one_is_kept() {
     // Both have run: which one holds the guest is not for us to say, and only a power-off ends it.
     world.seen.domains.push(grown(uuid(), 9));
     assert!(matches!(world.decide(), Verdict::Stuck(_)));
+    world.seen.leftovers = vec![4];
+    assert!(matches!(world.decide(), Verdict::Stuck(_)), "and nothing else is touched meanwhile");
     world.intent = Some(committed(Goal::Poweroff));
     assert_eq!(world.repair(), Some(Repair::FinishPoweroff));
     // Two fragments are both nothing.
@@ -355,7 +365,7 @@ fn h47_a_guest_that_dies_while_it_is_saved_has_not_suspended() {
     }
 }
 
-// In `Stop::of`, answer `None` for texts other than `poweroff`.
+// In `Stop::of`, answer `None` for texts other than `poweroff` and `reboot`.
 #[test]
 fn h71_an_unknown_action_request_is_a_poweroff() {
     for text in ["poweroff", "halt", "", "Reboot"] {
@@ -455,6 +465,45 @@ fn a_priority_in_force_is_compared_with_the_row() {
     let device = world.domain().devices.iter_mut().find(|device| device.name.as_deref() == Some("xvda")).unwrap();
     device.qos = Some("best-effort: prio 4\n".into());
     assert_eq!(world.converge(), (vec![Repair::SetQos(vec!["xvda".into()])], Verdict::Sensible(Sensible::Running)));
+}
+
+// In `Case::without_domain`, drop the arm `Goal::Poweroff`, or its `record.committed() &&`.
+#[test]
+fn a_poweroff_of_a_suspended_vm_gives_up_its_image_once_it_is_committed() {
+    let mut world = World::suspended();
+    world.intent = Some(intent(Goal::Poweroff));
+    assert_eq!(world.rests(), Some(Sensible::Suspended));
+    world.intent = Some(committed(Goal::Poweroff));
+    assert_eq!(world.converge(), (vec![Repair::FinishPoweroff], Verdict::Sensible(Sensible::Halted)));
+}
+
+// In `Case::without_domain`, drop the arm `Goal::Remove`, or its guard; in `decide`, drop `Goal::Rename`, or its filter.
+#[test]
+fn removing_and_renaming_roll_forward() {
+    let mut world = World::suspended();
+    world.intent = Some(committed(Goal::Remove));
+    assert_eq!(world.repair(), Some(Repair::Remove));
+    world.seen.domains = vec![unbuilt(Uuid::tombstone(3), 3)];
+    assert_eq!(world.repair(), Some(Repair::FinishSuspend), "first what is not gone yet");
+    let mut world = World::running();
+    world.intent = Some(committed(Goal::Remove));
+    assert_eq!(world.rests(), Some(Sensible::Running), "a guest is not removed");
+    let to = "04efbb51-2bce-495f-9d86-75fc70ba01e1".parse().unwrap();
+    world.intent = Some(committed(Goal::Rename(to)));
+    assert_eq!(world.repair(), Some(Repair::Rename(to)));
+    world.intent = Some(committed(Goal::Rename(uuid())));
+    assert_eq!(world.rests(), Some(Sensible::Running));
+}
+
+// In `Case::without_domain`, answer `Verdict::Sensible(Sensible::Suspended)` without `devices::unflag`.
+#[test]
+fn a_plug_that_a_suspended_vm_cannot_have_leaves_no_flag() {
+    let mut world = World::suspended();
+    world.seen.active_vifs.clear();
+    assert_eq!(world.attempt(&Operation::VifHotplug("0".into()), &mut Fuel(Fuel::ENDLESS)), Err(Stopped::Refused));
+    let repair = Repair::Deactivate { vbds: vec![], vifs: vec!["0".into()] };
+    assert_eq!(world.converge(), (vec![repair], Verdict::Sensible(Sensible::Suspended)));
+    assert!(world.seen.active_vifs.is_empty());
 }
 
 // In `devices::has_gone`, drop `&& !coming`.

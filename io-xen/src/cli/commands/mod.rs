@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod console;
+#[cfg(feature = "simulated")]
+pub mod demo;
 pub mod disk;
 pub mod host;
 pub mod life;
@@ -50,6 +52,9 @@ pub enum Command {
     /// The host.
     #[command(flatten)]
     Host(host::Command),
+    /// Watch a VM live on a simulated host: start, reboot, survive a killed daemon, suspend, resume, shut down.
+    #[cfg(feature = "simulated")]
+    Demo,
     /// Print a shell's completion script.
     Completion {
         /// The shell.
@@ -115,6 +120,8 @@ pub fn run(context: &Context, command: Command) -> Result<Shown, Failure> {
         Command::Nic(command) => nic::run(context, command),
         Command::Task(command) => task::run(context, command),
         Command::Host(command) => host::run(context, command),
+        #[cfg(feature = "simulated")]
+        Command::Demo => demo::run(context.output.json),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "xenops", &mut script);

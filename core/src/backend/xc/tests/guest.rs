@@ -83,6 +83,7 @@ impl World {
                 ok()
             }
             Request::AppendImage(_, record) => {
+                self.synced = false;
                 self.image.push(record);
                 ok()
             }
@@ -104,6 +105,11 @@ impl World {
 
     /// Time passes only in waits that nothing ends.
     fn wait(&mut self, wait: &Wait) -> Outcome {
+        let served: Vec<_> = self.processes.values().filter(|(spawn, _)| spawn.role == Role::DeviceModel).collect();
+        let served: Vec<_> = served.iter().filter_map(|(spawn, _)| spawn.domid).collect();
+        for domid in served {
+            self.write(&format!("/local/domain/0/device-model/{domid}/state"), "running");
+        }
         self.settle();
         let held = wait.held(self);
         if held.is_none() {
@@ -244,11 +250,7 @@ impl World {
             Role::Builder => self.build(&spawn),
             Role::Saver => Process { lines: vec!["prepare:xenguest".to_owned()], exit: None },
             Role::Restorer => Process::default(),
-            Role::DeviceModel => {
-                let domid = spawn.domid.expect("it serves a domain");
-                self.write(&format!("/local/domain/0/device-model/{domid}/state"), "running");
-                Process::default()
-            }
+            Role::DeviceModel => Process::default(),
             Role::Hook => {
                 let name = spawn.program.rsplit('/').next().unwrap_or_default();
                 let exit = self.hooks.iter().find(|(hook, _)| hook == name).map(|(_, exit)| *exit);

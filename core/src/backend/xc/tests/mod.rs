@@ -5,6 +5,7 @@ mod guest;
 mod hazards;
 mod keys;
 mod lifecycle;
+mod windows;
 mod words;
 mod world;
 
@@ -130,23 +131,43 @@ fn plain(ty: BuilderInfo) -> World {
 
 /// Create, build, plug, complete: the plan of a start without its hooks.
 fn start(world: &mut World) {
-    world.ok(MicroOp::VmCreate);
-    world.ok(MicroOp::VmBuild { force: false });
-    plug(world, false);
+    for op in starting(world) {
+        world.ok(op);
+    }
 }
 
-fn plug(world: &mut World, restore: bool) {
-    for vbd in world.context.vbds.clone().iter() {
-        world.ok(MicroOp::VbdSetActive(vbd.id.device.clone(), true));
-        world.ok(MicroOp::VbdEpochBegin(vbd.id.device.clone()));
-        world.ok(MicroOp::VbdPlug(vbd.id.device.clone()));
+fn starting(world: &World) -> Vec<MicroOp> {
+    let mut ops = vec![MicroOp::VmCreate, MicroOp::VmBuild { force: false }];
+    ops.extend(plugging(world, false));
+    ops
+}
+
+/// All devices, then what makes the domain complete.
+fn plugging(world: &World, restore: bool) -> Vec<MicroOp> {
+    let mut ops = Vec::new();
+    for device in world.context.vbds.iter().map(|vbd| vbd.id.device.clone()) {
+        ops.push(MicroOp::VbdSetActive(device.clone(), true));
+        ops.push(MicroOp::VbdEpochBegin(device.clone()));
+        ops.push(MicroOp::VbdPlug(device));
     }
-    for vif in world.context.vifs.clone().iter() {
-        world.ok(MicroOp::VifSetActive(vif.id.device.clone(), true));
-        world.ok(MicroOp::VifPlug(vif.id.device.clone()));
+    for device in world.context.vifs.iter().map(|vif| vif.id.device.clone()) {
+        ops.push(MicroOp::VifSetActive(device.clone(), true));
+        ops.push(MicroOp::VifPlug(device));
     }
-    world.ok(MicroOp::VmCreateDeviceModel { restore });
-    world.ok(MicroOp::VmSetActionRequest(ActionRequest::None));
+    ops.push(MicroOp::VmCreateDeviceModel { restore });
+    ops.push(MicroOp::VmSetActionRequest(ActionRequest::None));
+    ops
+}
+
+/// From a domain to none, as a power-off does it.
+fn tearing_down(world: &World, keep_extra: bool) -> Vec<MicroOp> {
+    let vbds = world.context.vbds.iter().map(|vbd| vbd.id.device.clone());
+    let vifs = world.context.vifs.iter().map(|vif| vif.id.device.clone());
+    let mut ops = vec![MicroOp::VmPause, MicroOp::VmDestroyDeviceModel];
+    ops.extend(vbds.map(|device| MicroOp::VbdUnplug { device, force: true }));
+    ops.extend(vifs.map(|device| MicroOp::VifUnplug { device, force: true }));
+    ops.push(MicroOp::VmDestroy { keep_extra });
+    ops
 }
 
 /// A VM that runs, with nothing traced yet.
@@ -182,4 +203,31 @@ fn error(result: Result<Product, Failure>) -> Error {
 /// Where VMs are suspended to.
 fn image() -> Disk {
     Disk::Local("/image".to_owned())
+}
+
+/// Nothing of any VM is on the host.
+fn assert_empty(world: &World, why: &str) {
+    assert!(world.domains.is_empty(), "{why}: {:?}", world.domains);
+    assert!(world.loops.is_empty(), "{why}: {:?}", world.loops);
+    assert!(world.datapaths.is_empty(), "{why}: {:?}", world.datapaths);
+    assert!(world.processes.is_empty(), "{why}: {:?}", world.processes.keys());
+    let left: Vec<_> = world.store.keys().filter(|path| path.contains("/7") || path.contains(UUID)).collect();
+    // Flags and the clock outlive a domain.
+    let left: Vec<_> =
+        left.into_iter().filter(|path| !path.starts_with("/vm/") || path.contains("/domains/")).collect();
+    assert!(left.is_empty(), "{why}: {left:?}");
+}
+
+fn stored() -> Vec<Arc<Vbd>> {
+    let vdi = Some(Disk::Vdi("sr/vdi".to_owned()));
+    vec![disk("xvda", vdi, Kind::Disk), disk("xvdb", file("/b.img"), Kind::Disk)]
+}
+
+/// A disk of the storage, one in a file, one that QEMU serves.
+fn of_each_kind() -> Vec<Arc<Vbd>> {
+    let qdisk = [("backend-kind", "qdisk")].into_iter().collect();
+    let served = Vbd { extra_backend_keys: qdisk, ..disk("xvdc", file("/c.img"), Kind::Disk).as_ref().clone() };
+    let mut disks = stored();
+    disks.push(Arc::new(served));
+    disks
 }

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) check: Option<fn(&World)>,
     /// The daemon dies after so many requests and records.
     pub(super) dies_after: Option<usize>,
+    /// The operation is cancelled after so many.
+    pub(super) cancelled_after: Option<usize>,
     /// How many host requests have been made.
     pub(super) requests: usize,
     pub(super) context: Context,
@@ -67,6 +69,7 @@ impl World {
             interfere: None,
             check: None,
             dies_after: None,
+            cancelled_after: None,
             requests: 0,
             context,
             uuids: 0,
@@ -84,25 +87,26 @@ impl World {
         let mut procedure = Procedure::new(op, Arc::new(self.context.clone()), self.now());
         let mut stepped = procedure.begin();
         loop {
-            let ask = match stepped {
+            let (ask, shielded) = match stepped {
                 Stepped::Over(result) => {
                     if let Ok(Product::Domain(domid)) = &result {
                         self.context.domid = Some(*domid);
                     }
                     return result;
                 }
-                Stepped::Asks(ask, _) => ask,
+                Stepped::Asks(ask, shielded) => (ask, shielded),
             };
-            if let Ask::Become(op) = ask {
+            let cancelled = self.cancelled_after == Some(0) && !shielded && !matches!(ask, Ask::Progress(_));
+            if let (Ask::Become(op), false) = (&ask, cancelled) {
                 self.trace.push(format!("become {op:?}"));
-                procedure = Procedure::new(*op, Arc::new(self.context.clone()), self.now());
+                procedure = Procedure::new((**op).clone(), Arc::new(self.context.clone()), self.now());
                 stepped = procedure.begin();
                 continue;
             }
             if self.dies_after == Some(0) && matches!(ask, Ask::Host(_) | Ask::Record(_)) {
                 return Err(Failure::InDoubt(Fault::Lost("the daemon".to_owned())));
             }
-            let outcome = self.answer(ask);
+            let outcome = if cancelled { Outcome::Refused(Fault::Cancelled) } else { self.answer(ask) };
             if let Some(check) = self.check {
                 check(self);
             }
@@ -112,14 +116,16 @@ impl World {
         }
     }
 
-    /// The daemon dies after `requests` requests and records of a micro-op; helpers and scripts with it. Whether it
-    /// came that far.
-    pub(super) fn die_in(&mut self, op: MicroOp, requests: usize) -> bool {
+    /// Run micro-ops; the daemon dies after `requests` requests and records, and helpers and scripts with it. Whether
+    /// it came that far.
+    pub(super) fn die_in(&mut self, ops: impl IntoIterator<Item = MicroOp>, requests: usize) -> bool {
         self.dies_after = Some(requests);
-        let result = self.run(op);
+        let died = ops.into_iter().any(|op| match self.run(op) {
+            Ok(_) => false,
+            Err(Failure::InDoubt(Fault::Lost(_))) => true,
+            Err(failure) => panic!("{failure:?}"),
+        });
         self.dies_after = None;
-        let died = matches!(result, Err(Failure::InDoubt(Fault::Lost(_))));
-        assert!(died || result.is_ok(), "{result:?}");
         self.processes.retain(|_, (spawn, _)| spawn.role.outlives_daemon());
         self.streams.clear();
         self.context.domid = None;
@@ -143,7 +149,7 @@ impl World {
             }
             Ask::Progress(_) => Outcome::Ok(Reply::Unit),
             Ask::Commit => Outcome::Ok(Reply::Unit),
-            Ask::Become(_) => unreachable!("dealt with before"),
+            Ask::Become(_) => unreachable!("the run goes on with it"),
             Ask::Record(change) => {
                 self.count();
                 self.trace.push(format!("record {}", record_words(&change)));
@@ -164,6 +170,7 @@ impl World {
 
     fn count(&mut self) {
         self.dies_after = self.dies_after.map(|left| left - 1);
+        self.cancelled_after = self.cancelled_after.map(|left| left.saturating_sub(1));
     }
 
     fn record(&mut self, change: Change) {
