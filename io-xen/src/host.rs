@@ -2,6 +2,8 @@
 
 pub mod absent;
 #[cfg(feature = "simulated")]
+pub mod consoles;
+#[cfg(feature = "simulated")]
 pub mod frames;
 #[cfg(feature = "simulated")]
 pub mod process;
@@ -56,7 +58,8 @@ pub fn find(config: &Config) -> Result<Opener, Failure> {
         #[cfg(feature = "simulated")]
         Choice::Simulated => {
             let pace = simulated::pace(&config.pace)?;
-            Ok(Box::new(move |inbox| Ok(Box::new(simulated::Simulated::new(pace, inbox)))))
+            let directory = config.sockets.clone();
+            Ok(Box::new(move |inbox| Ok(Box::new(simulated::Simulated::open(pace, &directory, inbox)?))))
         }
         #[cfg(feature = "simulated")]
         Choice::SimulatedAt(directory) => {

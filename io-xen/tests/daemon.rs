@@ -7,8 +7,10 @@ mod common;
 use common::{Daemon, Place, eventually};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Command;
 
 /// A VM as clients add it.
@@ -221,4 +223,48 @@ fn a_guest_outlives_the_daemon_on_a_host_of_its_own() {
     let (status, log) = daemon.wait();
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("the simulated host has gone"), "{log}");
+}
+
+#[test]
+fn a_guest_is_talked_to_on_its_console() {
+    let place = Place::new("console");
+    for host in ["simulated".to_owned(), format!("simulated:{}", place.path("host").display())] {
+        let daemon = Daemon::start(place.command_on(&host), &place.path("sockets"));
+        if ids(&daemon).is_empty() {
+            add(&daemon, A);
+        }
+        assert!(completes(&daemon, "VM.start", json!({"id": A, "paused": false})));
+        assert!(completes(&daemon, "VM.unpause", json!({"id": A})));
+        let mut path = String::new();
+        eventually("the guest has a console", || {
+            let stat = daemon.call("VM.stat", json!({"id": A})).unwrap();
+            path = stat[1]["consoles"][0]["path"].as_str().unwrap_or_default().to_owned();
+            !path.is_empty() && Path::new(&path).exists()
+        });
+        let mut console = UnixStream::connect(&path).unwrap();
+        console.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let mut heard = String::new();
+        let mut hear = |console: &mut UnixStream, what: &str| {
+            while !heard.contains(what) {
+                let mut bytes = [0; 4096];
+                let read = console.read(&mut bytes).unwrap();
+                assert!(read > 0, "closed before {what:?}: {heard}");
+                heard.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+            }
+        };
+        hear(&mut console, "Booting a simulated guest");
+        eventually("the guest listens", || {
+            console.write_all(b"echo hex\x7fllo\r").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let mut bytes = [0; 4096];
+            let read = console.read(&mut bytes).unwrap();
+            std::str::from_utf8(&bytes[..read]).unwrap().contains("\r\nhello\r\n")
+        });
+        console.write_all(b"poweroff\r").unwrap();
+        hear(&mut console, "Going down.");
+        eventually("the VM is halted", || state(&daemon, A).0 == json!("Halted"));
+        assert_eq!(console.read(&mut [0; 64]).unwrap(), 0);
+        eventually("its console is gone", || !Path::new(&path).exists());
+        daemon.kill();
+    }
 }

@@ -149,7 +149,7 @@ impl World {
     /// It gives the domain's console a terminal.
     pub(super) fn console_daemon_attaches(&mut self, domid: DomId) {
         if self.store.exists(&path::domain(domid, "console/port")) {
-            self.put(&path::domain(domid, "console/tty"), &format!("/dev/pts/{domid}"));
+            self.put(&path::domain(domid, "console/tty"), &format!("{}{domid}", self.config.terminals));
         }
     }
 

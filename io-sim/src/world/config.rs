@@ -22,6 +22,8 @@ pub struct Config {
     pub hooks: Vec<(String, Vec<String>)>,
     /// Guests say something on their consoles.
     pub consoles: bool,
+    /// Paths of guests' terminals, but for the domain's number.
+    pub terminals: String,
     /// Records outlive a start of the host; upstream keeps them where they do not.
     pub records_outlive_boot: bool,
     /// Nanoseconds since 1970 at the first boot.
@@ -39,6 +41,7 @@ impl Default for Config {
             odd_guests: 0,
             hooks: Vec::new(),
             consoles: false,
+            terminals: "/dev/pts/".to_owned(),
             records_outlive_boot: true,
             wall: 1_795_402_078 * xenops_core::host::time::SECOND,
         }

@@ -63,13 +63,14 @@ impl World {
         if !self.processes.of(domid, Role::DeviceModel).any(|process| process.ready) {
             return Err(Fault::NotFound(format!("device model of domain {domid}")));
         }
+        let chardevs = || format!(r#"[{{"label":"serial0","filename":"pty:{}{domid}"}}]"#, self.config.terminals);
         let answer = match command {
+            "query-chardev" => return Ok(chardevs()),
             "cont" => {
                 self.qemu_runs(domid);
                 "{}"
             }
             "query-vnc" => r#"{"enabled":true,"host":"127.0.0.1","family":"ipv4","service":"5900"}"#,
-            "query-chardev" => r#"[{"label":"serial0","filename":"pty:/dev/pts/7","frontend-open":true}]"#,
             "query-hotpluggable-cpus" => "[]",
             "xen-save-devices-state" => {
                 if self.disk.full {

@@ -1,5 +1,6 @@
 //! A simulated host as a process of its own, behind a socket: it outlives the daemons that it serves.
 
+use super::consoles::Consoles;
 use super::frames::{Asked, Frames, Told};
 use super::simulated;
 use crate::clock;
@@ -40,16 +41,20 @@ pub fn run(directory: &Path, pace: Pace) -> Result<(), Failure> {
         _ => {}
     }
     fs::write(pid_file(directory), format!("{}\n", std::process::id())).map_err(failure)?;
-    let mut world = simulated::world(pace);
+    let mut consoles = simulated::consoles(pace, directory)?;
+    let mut world = simulated::world(pace, consoles.as_ref());
     let listener = UnixListener::bind(&path).map_err(failure)?;
     log::info("host", format_args!("a simulated host listens on {}", path.display()));
     while path.exists() {
-        if !wait(&listener, false, Some(PATROL)).map_err(failure)? {
+        let readable = wait(&listener, false, consoles.as_ref(), until_next(&world)).map_err(failure)?;
+        world.run_until(clock::mono());
+        attend(&mut consoles, &mut world);
+        if !readable {
             continue;
         }
         let (stream, _) = listener.accept().map_err(failure)?;
         log::info("host", "a daemon has come");
-        let ended = serve(&mut world, stream, &path);
+        let ended = serve(&mut world, stream, &mut consoles, &path);
         // What happened until now, its daemon may have seen; what was under way is cut off.
         world.run_until(clock::mono());
         world.daemon_crash();
@@ -61,7 +66,7 @@ pub fn run(directory: &Path, pace: Pace) -> Result<(), Failure> {
 }
 
 // Serves one daemon until it goes.
-fn serve(world: &mut World, stream: UnixStream, path: &Path) -> io::Result<()> {
+fn serve(world: &mut World, stream: UnixStream, consoles: &mut Option<Consoles>, path: &Path) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut frames = Frames::new(stream);
     frames.say(&Told::Facts((*world.facts()).clone()));
@@ -73,9 +78,9 @@ fn serve(world: &mut World, stream: UnixStream, path: &Path) -> io::Result<()> {
             frames.say(&Told::Noticed(token));
         }
         let left = frames.send()?;
-        let next = world.next_event().map_or(PATROL, |moment| clock::until(moment).min(PATROL));
-        let readable = wait(frames.stream(), left, Some(next))?;
+        let readable = wait(frames.stream(), left, consoles.as_ref(), until_next(world))?;
         world.run_until(clock::mono());
+        attend(consoles, world);
         if !readable {
             if !path.exists() {
                 return Ok(());
@@ -92,13 +97,26 @@ fn serve(world: &mut World, stream: UnixStream, path: &Path) -> io::Result<()> {
     }
 }
 
-// Until it is readable, or writable where that is asked for, or time is up. Whether it is readable.
-fn wait(socket: &impl AsFd, writable: bool, at_most: Option<Duration>) -> io::Result<bool> {
+fn attend(consoles: &mut Option<Consoles>, world: &mut World) {
+    if let Some(consoles) = consoles {
+        consoles.follow(world);
+        consoles.exchange(world);
+    }
+}
+
+fn until_next(world: &World) -> Duration {
+    world.next_event().map_or(PATROL, |moment| clock::until(moment).min(PATROL))
+}
+
+// Until the socket is readable, or writable where that is asked for, or a console is, or time is up. Whether the
+// socket is readable.
+fn wait(socket: &impl AsFd, writable: bool, consoles: Option<&Consoles>, at_most: Duration) -> io::Result<bool> {
     let out = if writable { PollFlags::OUT } else { PollFlags::empty() };
-    let mut sockets = [PollFd::new(socket, PollFlags::IN | out)];
-    let at_most = at_most.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() });
-    match poll(&mut sockets, at_most.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(sockets[0].revents().intersects(!PollFlags::OUT)),
+    let mut waited = vec![PollFd::new(socket, PollFlags::IN | out)];
+    waited.extend(consoles.map(|consoles| PollFd::new(consoles.ready(), PollFlags::IN)));
+    let at_most = Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
+    match poll(&mut waited, Some(&at_most)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(waited[0].revents().intersects(!PollFlags::OUT)),
         Err(error) => Err(error.into()),
     }
 }
