@@ -1,5 +1,7 @@
 //! The house rules that a look at the source can settle, over all crates of the workspace.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
