@@ -20,6 +20,11 @@ impl Bell {
         }
     }
 
+    /// Forgets that it rang.
+    pub fn hush(&self) {
+        self.rung.set(false);
+    }
+
     /// Listens until it rings.
     pub async fn heard(&self) {
         poll_fn(|context| {

@@ -57,6 +57,8 @@ impl Session<'_> {
         let mut dry = false;
         loop {
             self.take_calls();
+            // What rang until now is in what is sent now.
+            self.client.bell.hush();
             self.send()?;
             if self.client.connection.borrow().wants_close() {
                 return Ok(());
@@ -73,8 +75,7 @@ impl Session<'_> {
                 smol::future::yield_now().await;
                 continue;
             }
-            self.wait().await?;
-            dry = false;
+            dry = !self.wait().await?;
         }
     }
 
@@ -135,20 +136,20 @@ impl Session<'_> {
         Ok(socket[0].revents().intersects(PollFlags::HUP | PollFlags::ERR))
     }
 
-    // Until there is something to read, room to write, a reply, or a patrol has come.
-    async fn wait(&self) -> io::Result<()> {
+    // Until there is something to read, room to write, a reply, or a patrol has come. Whether it is the first.
+    async fn wait(&self) -> io::Result<bool> {
         let reads = self.reads();
         let writes = !self.client.connection.borrow().outgoing().is_empty();
         let mut heard = pin!(self.client.bell.heard());
         poll_fn(|context| {
-            if heard.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
             if reads && let Poll::Ready(ready) = self.stream.poll_readable(context) {
-                return Poll::Ready(ready);
+                return Poll::Ready(ready.map(|()| true));
             }
             if writes && let Poll::Ready(ready) = self.stream.poll_writable(context) {
-                return Poll::Ready(ready);
+                return Poll::Ready(ready.map(|()| false));
+            }
+            if heard.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(false));
             }
             Poll::Pending
         })

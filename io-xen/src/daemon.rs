@@ -107,37 +107,45 @@ fn signals() -> io::Result<Async<UnixStream>> {
 
 // Serves until it is told to stop; an error where its host has gone.
 async fn serve(driver: Rc<Driver>, listener: Listener, signals: Async<UnixStream>) -> Result<(), String> {
-    let executor = LocalExecutor::new();
+    let executor = Rc::new(LocalExecutor::new());
+    // A task like the others: what `run` is given is polled whenever anything happens.
+    let life = executor.spawn(live(executor.clone(), driver, listener, signals));
+    executor.run(life).await
+}
+
+async fn live(
+    executor: Rc<LocalExecutor<'static>>,
+    driver: Rc<Driver>,
+    listener: Listener,
+    signals: Async<UnixStream>,
+) -> Result<(), String> {
     let signalled = || async {
         // A broken pair would be found broken again at once: better to stop than to be deaf.
         let _ = signals.read_with(|mut socket| io::Read::read(&mut socket, &mut [0])).await;
         Ok(())
     };
-    let tasks = async {
-        let tend = executor.spawn(with(driver.clone(), async |driver| driver.database().tend().await));
-        let drive = executor.spawn(with(driver.clone(), async |driver| driver.run().await));
-        let host = executor.spawn(with(driver.clone(), async |driver| driver.host().tend().await));
-        let serve = async {
-            listener.serve(&executor, &driver).await;
-            Ok(())
-        };
-        let asked = async {
-            driver.stop_asked().await;
-            Ok(())
-        };
-        let lost = async { Err(host.await) };
-        let ended = smol::future::or(smol::future::or(serve, lost), smol::future::or(signalled(), asked)).await;
-        drop(listener);
-        log::info("daemon", "stopping");
-        if ended.is_ok() {
-            drain(&driver, signalled()).await;
-        }
-        drive.cancel().await;
-        driver.database().close();
-        tend.await;
-        ended
+    let tend = executor.spawn(with(driver.clone(), async |driver| driver.database().tend().await));
+    let drive = executor.spawn(with(driver.clone(), async |driver| driver.run().await));
+    let host = async { Err(driver.host().tend().await) };
+    let serve = async {
+        listener.serve(&executor, &driver).await;
+        Ok(())
     };
-    executor.run(tasks).await
+    let asked = async {
+        driver.stop_asked().await;
+        Ok(())
+    };
+    let ended = smol::future::or(smol::future::or(serve, host), smol::future::or(signalled(), asked)).await;
+    drop(listener);
+    log::info("daemon", "stopping");
+    if ended.is_ok() {
+        let host = async { drop(driver.host().tend().await) };
+        smol::future::or(drain(&driver, signalled()), host).await;
+    }
+    drive.cancel().await;
+    driver.database().close();
+    tend.await;
+    ended
 }
 
 // A task has the driver as long as it lasts.

@@ -27,6 +27,9 @@ use xenops_core::host::{Entry, Fault, Outcome, Reply};
 /// Least pause between two passes over the directory; a slow one is followed by ten times its own duration.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// The longest pause, when pass after pass fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// An append that waits to be answered.
 pub type Append = (Promise, Vec<Entry>);
 
@@ -157,10 +160,12 @@ impl Disk {
                 return;
             }
             let started = Instant::now();
-            if !self.level().await {
+            if self.level().await {
+                pause = PAUSE.max(started.elapsed() * 10);
+            } else {
                 self.behind.ring();
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            pause = PAUSE.max(started.elapsed() * 10);
         }
     }
 
@@ -169,8 +174,10 @@ impl Disk {
         let changes = self.state.borrow_mut().begin_levelling();
         let directory = self.directory.clone();
         let failed = smol::unblock(move || directory.level(&changes)).await;
-        for (key, error) in &failed {
-            log::error("database", format_args!("{} is not brought level: {}", key, plain(error)));
+        if let Some((key, error)) = failed.first() {
+            let text =
+                format_args!("{} records are not brought level yet, {key} because: {}", failed.len(), plain(error));
+            log::error("database", text);
         }
         self.state.borrow_mut().end_levelling(failed.iter().map(|(key, _)| key.as_str()));
         failed.is_empty()
