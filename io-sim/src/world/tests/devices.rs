@@ -60,7 +60,7 @@ fn remove_after_the_directory_leaks_and_makes_it_again() {
     let domid = daemon.create(VM);
     daemon.directories(domid, "vbd", DISK, &disk("/srv/a.img", "w"));
     daemon.script(1, domid, "vbd", DISK, "add");
-    daemon.remove(&back("vbd", domid, DISK, "").trim_end_matches('/').to_owned());
+    daemon.remove(back("vbd", domid, DISK, "").trim_end_matches('/'));
     assert_eq!(daemon.script(2, domid, "vbd", DISK, "remove"), Some(Exit::Code(1)));
     assert_eq!(daemon.value(&back("vbd", domid, DISK, "hotplug-status")).as_deref(), Some("error"));
     assert_eq!(daemon.world.attachments().loops().count(), 1);

@@ -80,7 +80,8 @@ fn watches_fire_for_what_they_cover() {
     for (token, path) in [(1, "/a"), (2, "/a/b"), (3, "/a/b/c"), (4, "/a/b/new/deep"), (5, "/x")] {
         store.watch(Token(token), &[path.to_owned()]);
     }
-    let steps: &[(&str, fn(&mut Store), &[u64])] = &[
+    type Step = (&'static str, fn(&mut Store), &'static [u64]);
+    let steps: &[Step] = &[
         ("a change below", |store| store.write("/a/b/c", "2".to_owned()), &[1, 2, 3]),
         ("the same value", |store| store.write("/a/b/c", "2".to_owned()), &[1, 2, 3]),
         ("a node beside", |store| store.write("/a/z", String::new()), &[1]),
