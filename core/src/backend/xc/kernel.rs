@@ -191,7 +191,8 @@ mod tests {
     fn a_boot_loaders_words() {
         let boot = PvIndirectBoot { extra_args: "quiet".into(), ..PvIndirectBoot::default() };
         type Said<'a> = &'a [&'a str];
-        let table: [(Said, Result<(&str, &str), &str>); 8] = [
+        type Found = Result<(&'static str, &'static str), &'static str>;
+        let table: [(Said, Found); 8] = [
             (
                 &["kernel /var/run/xen/pygrub/k", "args root=/dev/xvda1"],
                 Ok(("/var/run/xen/pygrub/k", "root=/dev/xvda1  quiet")),
