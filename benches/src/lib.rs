@@ -1,1 +1,1 @@
-//! Benchmarks live in `benches/`; this library holds what they share.
+//! What the benchmarks share. There are none yet.
