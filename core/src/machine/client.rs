@@ -342,7 +342,7 @@ fn vm_operation(asked: &Call) -> Result<Option<(&str, Operation)>, Error> {
         Call::VmCreateDeviceModel { id, save_state } => {
             (id, atomic(MicroOp::VmCreateDeviceModel { restore: *save_state }))
         }
-        Call::VmDestroy { id } => (id, atomic(MicroOp::VmDestroy { keep_extra: false })),
+        Call::VmDestroy { id } => (id, atomic(MicroOp::VmDestroy)),
         Call::VmPause { id } => (id, atomic(MicroOp::VmPause)),
         Call::VmUnpause { id } => (id, atomic(MicroOp::VmUnpause)),
         Call::VmFastResume { id } => (id, atomic(MicroOp::VmFastResume)),

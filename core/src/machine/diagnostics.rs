@@ -52,6 +52,7 @@ impl Machine {
             Job::Rest => None,
             Job::Look { .. } => Some("looking".to_owned()),
             Job::Settle => Some("clearing its intent".to_owned()),
+            Job::Restate => Some("writing its records once more".to_owned()),
             Job::Begin(active) | Job::Run(active) | Job::Rows(active) => {
                 let live: Vec<_> = active.run.live().map(|op| op.name()).collect();
                 Some(format!("{} is at {}", active.op.name(), live.join(", ")))

@@ -19,6 +19,7 @@ mod metadata;
 mod notice;
 mod observers;
 mod policy;
+mod restate;
 mod rows;
 mod run;
 mod seat;

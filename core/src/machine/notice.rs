@@ -166,7 +166,7 @@ impl Machine {
     /// Tell clients which objects look different.
     pub(super) fn signal_difference(&mut self, vm: u64, before: Option<&Observation>, after: &Observation) {
         let Some(before) = before else { return self.signal_all(vm) };
-        if before == after {
+        if before.shows_as(after) {
             return;
         }
         self.signal_vm(vm);

@@ -202,6 +202,12 @@ impl Run {
         for key in self.journal.take_changed() {
             self.shelf.changed(&key, self.journal.records())?;
         }
+        for vm in self.shelf.take_moved() {
+            let shapes = self.swarm.shapes.iter().filter(|shape| shape.ids.contains(&vm));
+            let disks: Vec<_> =
+                shapes.flat_map(|shape| shape.disks.iter().filter_map(|disk| disk.backend.clone())).collect();
+            disks.iter().for_each(|disk| self.world.storage_mut().epoch_moves(disk));
+        }
         Ok(())
     }
 

@@ -118,6 +118,7 @@ fn world(ty: BuilderInfo, vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> World {
         vifs: vifs.into(),
         extra: None,
         domid: None,
+        straggles: false,
         facts: Arc::new(facts()),
         settings: Arc::new(Settings::default()),
     })
@@ -160,13 +161,13 @@ fn plugging(world: &World, restore: bool) -> Vec<MicroOp> {
 }
 
 /// From a domain to none, as a power-off does it.
-fn tearing_down(world: &World, keep_extra: bool) -> Vec<MicroOp> {
+fn tearing_down(world: &World) -> Vec<MicroOp> {
     let vbds = world.context.vbds.iter().map(|vbd| vbd.id.device.clone());
     let vifs = world.context.vifs.iter().map(|vif| vif.id.device.clone());
     let mut ops = vec![MicroOp::VmPause, MicroOp::VmDestroyDeviceModel];
     ops.extend(vbds.map(|device| MicroOp::VbdUnplug { device, force: true }));
     ops.extend(vifs.map(|device| MicroOp::VifUnplug { device, force: true }));
-    ops.push(MicroOp::VmDestroy { keep_extra });
+    ops.push(MicroOp::VmDestroy);
     ops
 }
 
