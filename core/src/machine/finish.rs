@@ -22,17 +22,15 @@ impl Machine {
         if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
             self.timers.cancel(active.expiry);
         }
-        let failure = match outcome {
-            Outcome::Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
-            Outcome::Ok(_) => {
+        let failure = match Failure::of(outcome) {
+            Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
+            Ok(_) => {
                 self.slot_mut(vm).job = Job::Run(active);
                 return self.run(vm, effects);
             }
-            Outcome::Refused(fault) => Failure::Refused(fault),
-            Outcome::Aborted => Failure::Refused(Fault::Cancelled),
-            Outcome::Unknown(fault) => Failure::InDoubt(fault),
+            Err(failure) => failure,
         };
-        if !matches!(outcome_of(&failure), Written::Maybe) {
+        if !matches!(failure, Failure::InDoubt(_)) {
             self.slot_mut(vm).rows.intent = before;
         }
         // A repair's own failure tells nobody: whoever waits is still the operation before it.
@@ -206,12 +204,7 @@ impl Machine {
         let Job::Rows(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("rows are changed by an operation")
         };
-        let result = match outcome {
-            Outcome::Ok(_) => Ok(active.result.clone()),
-            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
-            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
-            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
-        };
+        let result = Failure::of(outcome).map(|_| active.result.clone());
         if result.is_ok() {
             if let Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) = &active.op {
                 self.rename(vm, *to);
@@ -365,15 +358,6 @@ impl Machine {
             self.updates.remove(&id);
         }
     }
-}
-
-enum Written {
-    No,
-    Maybe,
-}
-
-fn outcome_of(failure: &Failure) -> Written {
-    if matches!(failure, Failure::InDoubt(_)) { Written::Maybe } else { Written::No }
 }
 
 /// The same records under another id.
