@@ -20,6 +20,8 @@ enum Is {
     Gone,
     /// The call that was to change that was not answered.
     Either,
+    /// The call that was to remove it was not answered: it may still go.
+    Leaving,
 }
 
 /// A VM and what its client was told of it.
@@ -33,6 +35,8 @@ pub struct Vm {
     rested: Option<Vec<i64>>,
     /// It is never touched.
     left_alone: bool,
+    /// What was done with it and came of it.
+    history: Vec<String>,
 }
 
 /// All of them.
@@ -97,8 +101,10 @@ impl Herd {
             return Ok(());
         }
         let dice = self.choose(100);
-        if self.vms[n].row != Is::There {
-            return self.import(n, caller);
+        match self.vms[n].row {
+            Is::Gone => return self.import(n, caller),
+            Is::There => {}
+            Is::Either | Is::Leaving => return Ok(()),
         }
         let (state, domids) = self.stat(n, caller)?;
         match dice {
@@ -113,9 +119,7 @@ impl Herd {
             34..37 if state == PowerState::Running => {
                 self.vms[n].rested = None;
                 let call = Call::DebugTrigger { cmd: "reboot".to_owned(), args: vec![self.vms[n].id.text()] };
-                let called = caller.call("trigger", call)?;
-                self.count("trigger", &called);
-                Ok(())
+                self.call(n, "trigger", call, caller).map(|_| ())
             }
             _ => self.power(n, state, dice, caller),
         }
@@ -156,8 +160,7 @@ impl Herd {
         };
         self.vms[n].rested = None;
         let method = call.method();
-        let called = caller.call(&self.vms[n].id.text(), call)?;
-        *self.done.entry(method).or_default() += 1;
+        let called = self.call(n, method, call, caller)?;
         if let Ok(Answer::TaskId(task)) = called {
             self.tasks.push(task);
         }
@@ -183,8 +186,7 @@ impl Herd {
             vm.devices.insert(name.clone(), Is::Either);
         }
         let metadata = vm.shape.metadata(vm.id);
-        let called = caller.call("import", Call::VmImportMetadata { metadata })?;
-        self.count("import", &called);
+        let called = self.call(n, "import", Call::VmImportMetadata { metadata }, caller)?;
         assert!(called.is_ok(), "{called:?}");
         let vm = &mut self.vms[n];
         vm.row = Is::There;
@@ -196,9 +198,10 @@ impl Herd {
         let vm = &mut self.vms[n];
         let before = vm.devices.clone();
         vm.rested = None;
-        vm.row = Is::Either;
-        vm.devices.values_mut().for_each(|is| *is = Is::Either);
-        let called = caller.call("remove", Call::VmRemove { id: vm.id.text() })?;
+        vm.row = Is::Leaving;
+        vm.devices.values_mut().for_each(|is| *is = Is::Leaving);
+        let id = vm.id.text();
+        let called = self.call(n, "remove", Call::VmRemove { id }, caller)?;
         let vm = &mut self.vms[n];
         match called {
             Ok(_) => {
@@ -210,7 +213,6 @@ impl Herd {
                 vm.devices = before;
             }
         }
-        self.count("remove", &called);
         Ok(())
     }
 
@@ -250,9 +252,8 @@ impl Herd {
     ) -> Result<(), Gone> {
         let devices = &mut self.vms[n].devices;
         let before = devices.insert((class, name.clone()), Is::Either).unwrap_or(Is::Gone);
-        let called = caller.call(what, call)?;
+        let called = self.call(n, what, call, caller)?;
         self.vms[n].devices.insert((class, name), if called.is_ok() { to } else { before });
-        self.count(what, &called);
         Ok(())
     }
 
@@ -263,12 +264,17 @@ impl Herd {
         let at = self.choose(self.tasks.len());
         let id = self.tasks.swap_remove(at);
         let called = caller.call("cancel", Call::TaskCancel { id })?;
-        self.count("cancel", &called);
+        *self.done.entry("cancel").or_default() += u32::from(called.is_ok());
         Ok(())
     }
 
-    fn count(&mut self, what: &'static str, called: &Result<Answer, xenops_core::interface::Error>) {
-        *self.done.entry(what).or_default() += u32::from(called.is_ok());
+    /// Calls about a VM, and keeps what came of it.
+    fn call(&mut self, n: usize, what: &'static str, call: Call, caller: &mut Caller) -> Called {
+        let text = format!("{call:?}");
+        let called = caller.call(&self.vms[n].id.text(), call);
+        self.vms[n].history.push(format!("{text} -> {called:?}"));
+        *self.done.entry(what).or_default() += u32::from(matches!(called, Ok(Ok(_))));
+        called
     }
 
     /// Has a guest reboot by itself, as one who sits at its console.
@@ -277,6 +283,7 @@ impl Herd {
         let console = self.consoles.join(format!("console-{domid}"));
         if UnixStream::connect(console).is_ok_and(|mut console| console.write_all(b"reboot\r").is_ok()) {
             self.vms[n].rested = None;
+            self.vms[n].history.push(format!("reboot in domain {domid}"));
             *self.done.entry("reboot from inside").or_default() += 1;
         }
     }
@@ -304,6 +311,7 @@ impl Herd {
     /// What a daemon that has just started says of all VMs is what its client was told before.
     pub fn compare(&mut self, caller: &mut Caller) -> Result<(), Gone> {
         self.tasks.clear();
+        self.vms.iter_mut().for_each(|vm| vm.history.push("a daemon starts".to_owned()));
         let rows = answer!(caller.call("list", Call::VmList)?, Answer::Vms(vms) => vms);
         for vm in &mut self.vms {
             let row = rows.iter().find(|(row, _)| row.id == vm.id.text());
@@ -315,16 +323,16 @@ impl Herd {
                 there.extend(vbds.iter().map(|(vbd, _)| (DISK, vbd.id.device.clone())));
                 there.extend(vifs.iter().map(|(vif, _)| (NIC, vif.id.device.clone())));
                 if let Some(rested) = &vm.rested {
-                    assert_eq!(&state.domids, rested, "vm {} was not touched", vm.id);
+                    assert_eq!(&state.domids, rested, "vm {} was not touched: {:#?}", vm.id, vm.history);
                 }
             }
-            vm.row = agreed(&format!("vm {}", vm.id), vm.row, row.is_some());
+            vm.row = agreed(&format!("vm {}", vm.id), &vm.history, vm.row, row.is_some());
             let unheard = there.iter().find(|name| !vm.devices.contains_key(*name));
-            assert_eq!(unheard, None, "vm {} has a device that nobody added", vm.id);
+            assert_eq!(unheard, None, "vm {} has a device that nobody added: {:#?}", vm.id, vm.history);
             for (name, is) in &mut vm.devices {
-                *is = agreed(&format!("device {name:?} of vm {}", vm.id), *is, there.contains(name));
+                *is = agreed(&format!("device {name:?} of vm {}", vm.id), &vm.history, *is, there.contains(name));
             }
-            vm.devices.retain(|_, is| *is == Is::There);
+            vm.devices.retain(|_, is| *is != Is::Gone);
         }
         Ok(())
     }
@@ -332,6 +340,11 @@ impl Herd {
     /// All is at rest: from here on those that nobody touches keep their domains.
     pub fn rested(&mut self, caller: &mut Caller) -> Result<(), Gone> {
         for n in 0..self.vms.len() {
+            let vm = &mut self.vms[n];
+            // What has not gone by now stays.
+            for is in vm.devices.values_mut().chain([&mut vm.row]).filter(|is| **is == Is::Leaving) {
+                *is = Is::Either;
+            }
             self.vms[n].rested = if self.vms[n].row == Is::There { Some(self.stat(n, caller)?.1) } else { None };
         }
         Ok(())
@@ -365,17 +378,23 @@ impl Vm {
             shape.actions = [vec![Action::Shutdown], vec![Action::Shutdown], vec![Action::Start]];
         }
         let id = shape.ids[0];
-        Vm { shape, id, row: Is::Gone, devices: BTreeMap::new(), rested: None, left_alone }
+        Vm { shape, id, row: Is::Gone, devices: BTreeMap::new(), rested: None, left_alone, history: Vec::new() }
     }
 
+    /// An import renames disks as upstream's does.
     fn first_devices(&self) -> Vec<(bool, String)> {
-        let disks = self.shape.disks.iter().filter(|disk| disk.first).map(|disk| (DISK, disk.device.to_owned()));
+        let disks =
+            self.shape.disks.iter().filter(|disk| disk.first).map(|disk| (DISK, disk.device.replace("hd", "xvd")));
         disks.chain((0..self.shape.nics.1).map(|nic| (NIC, nic.to_string()))).collect()
     }
 }
 
-fn agreed(what: &str, told: Is, there: bool) -> Is {
-    assert!(told != Is::There || there, "{what} was there and is lost");
-    assert!(told != Is::Gone || !there, "{what} was gone and is back");
-    if there { Is::There } else { Is::Gone }
+fn agreed(what: &str, history: &[String], told: Is, there: bool) -> Is {
+    assert!(told != Is::There || there, "{what} was there and is lost: {history:#?}");
+    assert!(told != Is::Gone || !there, "{what} was gone and is back: {history:#?}");
+    match told {
+        _ if !there => Is::Gone,
+        Is::Leaving => Is::Leaving,
+        _ => Is::There,
+    }
 }
