@@ -81,8 +81,6 @@ impl Test {
         let auditor = Auditor::watch(&host, herd.ids(), seed);
         herd.settle_in(&mut caller).unwrap();
         let mut test = Test { place, host, daemon: Some(daemon), caller, auditor, herd };
-        test.wait_for_rest("at first");
-        test.herd.let_run(&mut test.caller).unwrap();
         test.rest("at first");
         test
     }
@@ -93,7 +91,8 @@ impl Test {
 
     /// Clients work until the daemon is killed under them. How many VMs had operations in flight then.
     fn work_until_killed(&mut self) -> usize {
-        let delay = Duration::from_micros(self.herd.choose(800_000) as u64);
+        let most = [600_000, 2_400_000][self.herd.choose(2)];
+        let delay = Duration::from_micros(self.herd.choose(most) as u64);
         let jitter = Duration::from_micros(self.herd.choose(2000) as u64);
         let killer = killer(self.daemon(), delay, jitter);
         while !killer.is_finished() {

@@ -72,24 +72,11 @@ impl Herd {
         self.choices.choose(Concern::Workload, n as u32) as usize
     }
 
-    /// The first imports, and the first starts of those that are left alone.
+    /// All are imported and run: those that are left alone do for good.
     pub fn settle_in(&mut self, caller: &mut Caller) -> Result<(), Gone> {
         for n in 0..self.vms.len() {
             self.import(n, caller)?;
-            if self.vms[n].left_alone {
-                let id = self.vms[n].id.text();
-                let task = answer!(caller.call(&id, Call::VmStart { id: id.clone(), paused: false })?, Answer::TaskId(task) => task);
-                self.tasks.push(task);
-            }
-        }
-        Ok(())
-    }
-
-    /// Those that were left alone run: they do for good.
-    pub fn let_run(&mut self, caller: &mut Caller) -> Result<(), Gone> {
-        for vm in self.vms.iter().filter(|vm| vm.left_alone) {
-            let id = vm.id.text();
-            answer!(caller.call(&id, Call::VmUnpause { id: id.clone() })?, Answer::TaskId(_) => ());
+            self.start(n, caller)?;
         }
         Ok(())
     }
@@ -132,12 +119,19 @@ impl Herd {
         )
     }
 
+    /// A start leaves a VM paused, as upstream's does.
+    fn start(&mut self, n: usize, caller: &mut Caller) -> Result<(), Gone> {
+        let id = || self.vms[n].id.text();
+        let calls = [Call::VmStart { id: id(), paused: false }, Call::VmUnpause { id: id() }];
+        calls.into_iter().try_for_each(|call| self.ask(n, call, caller))
+    }
+
     fn power(&mut self, n: usize, state: PowerState, dice: usize, caller: &mut Caller) -> Result<(), Gone> {
         let id = self.vms[n].id.text();
         let image = self.vms[n].shape.image();
         let device = self.some_device(n);
         let call = match (state, dice % 8) {
-            (PowerState::Halted, _) => Call::VmStart { id, paused: false },
+            (PowerState::Halted, _) => return self.start(n, caller),
             (PowerState::Suspended, 0) => Call::VmShutdown { id, delay: None },
             (PowerState::Suspended, _) => Call::VmResume { id, suspend_vdi: image },
             (PowerState::Paused, 0) => Call::VmShutdown { id, delay: None },
@@ -158,6 +152,10 @@ impl Herd {
                 None => Call::VmPause { id },
             },
         };
+        self.ask(n, call, caller)
+    }
+
+    fn ask(&mut self, n: usize, call: Call, caller: &mut Caller) -> Result<(), Gone> {
         self.vms[n].rested = None;
         let method = call.method();
         let called = self.call(n, method, call, caller)?;
