@@ -95,7 +95,7 @@ impl Herd {
         }
         let (state, domids) = self.stat(n, caller)?;
         match dice {
-            0..10 => self.add_device(n, dice % 2 == 0, caller),
+            0..10 => self.add_device(n, dice.is_multiple_of(2), caller),
             10..16 => self.remove_device(n, caller),
             16..20 if state == PowerState::Halted => self.remove(n, caller),
             20..24 => self.cancel(caller),
