@@ -199,7 +199,7 @@ impl Machine {
     pub(super) fn record(&self, vm: u64) -> Record<'_> {
         let slot = self.slot(vm);
         let rows = &slot.rows;
-        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = slot.domain().map(|domain| domain.info.domid);
         Record {
             made: slot.made.filter(|(made, _)| Some(*made) == domid).map(|(_, when)| when),
             vm: rows.vm.as_ref().expect("only a vm with a row is considered"),
@@ -305,7 +305,7 @@ impl Machine {
             Operation::ImportMetadata(metadata) => super::metadata::subject(metadata),
             _ => unreachable!("only an import begins without a row"),
         });
-        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = slot.domain().map(|domain| domain.info.domid);
         Box::new(Active {
             op,
             task,
@@ -409,7 +409,7 @@ impl Machine {
         if slot.is_rebooting() {
             return PowerState::Running;
         }
-        let domain = slot.seen.as_ref().and_then(|seen| seen.living().next());
+        let domain = slot.domain();
         match domain {
             Some(domain) if domain.info.paused => PowerState::Paused,
             Some(_) => PowerState::Running,

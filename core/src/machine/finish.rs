@@ -26,18 +26,16 @@ impl Machine {
         if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
             self.timers.cancel(active.expiry);
         }
-        let failure = match outcome {
+        let failure = match Failure::of(outcome) {
             // It is on disk: it goes like that of any operation which has ended.
-            Outcome::Ok(_) if active.cancelling => {
+            Ok(_) if active.cancelling => {
                 return self.ended(vm, &active, Err(Failure::Refused(Fault::Cancelled)), effects);
             }
-            Outcome::Ok(_) => {
+            Ok(_) => {
                 self.slot_mut(vm).job = Job::Run(active);
                 return self.run(vm, effects);
             }
-            Outcome::Refused(fault) => Failure::Refused(fault),
-            Outcome::Aborted => Failure::Refused(Fault::Cancelled),
-            Outcome::Unknown(fault) => Failure::InDoubt(fault),
+            Err(failure) => failure,
         };
         let slot = self.slot_mut(vm);
         slot.rows.intent = before;
@@ -237,15 +235,10 @@ impl Machine {
         let Job::Rows(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("rows are changed by an operation")
         };
-        let result = match outcome {
-            Outcome::Ok(_) => Ok(match active.op {
-                Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.clone())),
-                _ => active.result.clone(),
-            }),
-            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
-            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
-            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
-        };
+        let result = Failure::of(outcome).map(|_| match active.op {
+            Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.clone())),
+            _ => active.result.clone(),
+        });
         if matches!(result, Err(Failure::InDoubt(_))) {
             // What is not finished of a removal or a rename its intent asks for again.
             self.slot_mut(vm).unsure.extend(rows.iter().filter(|row| **row != Row::None).cloned());

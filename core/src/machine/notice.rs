@@ -133,7 +133,7 @@ impl Machine {
     /// Watch the domain that was seen, or none.
     pub(super) fn watch(&mut self, vm: u64, effects: &mut Effects) {
         let slot = self.slot(vm);
-        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = slot.domain().map(|domain| domain.info.domid);
         match domid {
             Some(domid) if slot.watched != Some(domid) => self.watch_domain(vm, domid, effects),
             None if slot.watched.is_some() && matches!(slot.job, Job::Rest) => self.unwatch(vm, effects),

@@ -290,13 +290,7 @@ impl Machine {
             let stepped = self.step(vm, Seat::Leaf(node), outcome);
             return self.advance(vm, Seat::Leaf(node), stepped, effects);
         }
-        let result = match outcome {
-            Outcome::Ok(_) => Ok(()),
-            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
-            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
-            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
-        };
-        self.end_node(vm, node, result, effects);
+        self.end_node(vm, node, Failure::of(outcome).map(|_| ()), effects);
     }
 }
 

@@ -4,7 +4,7 @@ use super::rows::{Row, Rows};
 use super::run::{NodeId, Run};
 use super::timers::AlarmKey;
 use super::{CallId, EffectId, TaskId};
-use crate::backend::{Change, Failure, Observation, Procedure};
+use crate::backend::{Change, DomainSeen, Failure, Observation, Procedure};
 use crate::host::{DomId, Now, Request, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
@@ -197,6 +197,11 @@ impl Slot {
             Job::Begin(active) | Job::Run(active) | Job::Rows(active) => Some(active),
             _ => None,
         }
+    }
+
+    /// The domain that was last seen, if one was that is not being torn down.
+    pub(crate) fn domain(&self) -> Option<&DomainSeen> {
+        self.seen.as_ref()?.living().next()
     }
 
     /// The rows as a plan takes them.

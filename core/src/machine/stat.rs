@@ -156,7 +156,7 @@ impl Machine {
     pub(super) fn state(&self, vm: u64) -> State {
         let slot = self.slot(vm);
         let mut state = State { power_state: self.power_state(vm), ..State::halted() };
-        let Some(domain) = slot.seen.as_ref().and_then(|seen| seen.living().next()) else {
+        let Some(domain) = slot.domain() else {
             if slot.is_rebooting() {
                 // Between two domains: as the one that is to come.
                 state.domain_type = slot.rows.vm.as_ref().map_or(DomainType::Undefined, |vm| domain_type(&vm.ty));
@@ -235,7 +235,7 @@ impl Slot {
     /// A network interface as clients see it.
     pub(super) fn vif_state(&self, row: &Arc<Vif>) -> vif::State {
         let device = self.device(false, &row.id.device);
-        let domid = self.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = self.domain().map(|domain| domain.info.domid);
         vif::State {
             active: self.seen.as_ref().is_some_and(|seen| seen.active_vifs.contains(&row.id.device)),
             plugged: device.is_some(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::backend::Reason;
 use crate::host::{ImageRecord, ShutdownCode};
-use crate::interface::vm::{Priority, PvIndirectBoot};
+use crate::interface::vm::{Priority, PvBoot, PvIndirectBoot};
 
 const LONG: u64 = 1 << 40;
 

@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::host::{Exit, ImageRecord, Role, ShutdownCode, StorageCall};
-use crate::interface::vm::PvIndirectBoot;
+use crate::interface::vm::{PvBoot, PvIndirectBoot};
 
 fn full(kind: BuilderInfo) -> World {
     world(kind, of_each_kind(), vec![nic(0)])
