@@ -438,6 +438,6 @@ impl Machine {
 /// A guest that has stopped by itself is not started again for the sake of a reboot that has made it: from here on
 /// that has come to its end, and it is on record before the domain goes that would tell.
 fn overtaken(op: &Operation, intent: Option<&Intent>) -> Option<Intent> {
-    let reboot = intent.filter(|intent| intent.goal == Goal::Reboot && !intent.abandoned)?;
+    let reboot = intent.filter(|intent| intent.goal == Goal::Reboot)?;
     matches!(op, Operation::Repair(Repair::Shutdown)).then(|| Intent { abandoned: true, ..reboot.clone() })
 }

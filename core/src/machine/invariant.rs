@@ -41,6 +41,7 @@ impl Machine {
         };
         let sure = |slot: &super::slot::Slot| slot.unsure.is_empty();
         self.flights.is_empty()
+            && !self.domains.is_wanted()
             && self.vms.iter().all(|(_, slot)| sure(slot) && (rests(slot) || slot.rows.vm.is_none()))
     }
 }

@@ -28,6 +28,11 @@ pub(crate) struct Domains {
 }
 
 impl Domains {
+    /// Whether something may have changed since the list was last asked for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Ring when the list may be asked for again; once is enough.
     fn alarm(&mut self, timers: &mut Timers, after: u64) {
         if self.alarm.is_none_or(|(at, _)| at != after) {

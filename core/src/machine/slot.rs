@@ -219,7 +219,7 @@ impl Slot {
 
     /// A client that builds its domain step by step is not done with it.
     pub(crate) fn is_constructing(&self, mono: u64) -> bool {
-        self.constructing.is_some_and(|until| mono < until)
+        self.constructing.is_some_and(|until| mono < until) && self.domain().is_some()
     }
 
     /// A hard power-off waits first in line.
