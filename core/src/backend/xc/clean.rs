@@ -3,7 +3,6 @@
 use super::{destroy, kernel, paths, vbd};
 use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
 use crate::host::{Batch, Request, StorageCall};
-use crate::interface::vm::{BuilderInfo, PvBoot};
 use crate::interface::{Disk, Vbd, Vm};
 use std::sync::Arc;
 
@@ -35,8 +34,7 @@ pub(super) async fn clean(host: &Host, suspended: bool) -> Result<Product, Failu
 
 /// Whether its boot loader reads a disk that the storage attaches for it.
 fn boots_from_storage(vm: &Vm) -> bool {
-    let (BuilderInfo::Pv(info) | BuilderInfo::PvInPvh(info) | BuilderInfo::Pvh(info)) = &vm.ty else { return false };
-    matches!(&info.boot, PvBoot::Indirect(boot) if matches!(boot.devices.first(), Some(Disk::Vdi(_))))
+    kernel::loader(vm).is_some_and(|boot| matches!(boot.devices.first(), Some(Disk::Vdi(_))))
 }
 
 /// Later turns of `clean`: the disks that come after this one. Should its row have gone, all of them: ending an

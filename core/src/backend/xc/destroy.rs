@@ -5,10 +5,10 @@
 //! in `/vm/<uuid>/domains`, a device in dom0's list, until the last of it is gone.
 
 use super::device::{self, Device};
-use super::{device_model, guest, paths, vbd, vif};
+use super::{device_model, guest, kernel, paths, vbd, vif};
 use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
 use crate::host::time::SECOND;
-use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, StorageCall, Uuid};
+use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, Role, StorageCall, Uuid};
 
 /// Devices, and datapaths, that one turn deals with.
 const TURN: usize = 3;
@@ -136,6 +136,10 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     // A restore that stopped half way has left QEMU's state without QEMU.
     if served || guest::is_hvm(host.context()) {
         device_model::stop(host, domid).await?;
+    }
+    // One that a killed daemon has started may still be about to leave its files.
+    if kernel::loader(&host.context().vm).is_some() {
+        host.act(Request::Kill(domid, Role::Bootloader)).await?;
     }
     let mut released = Ok(());
     if !devices.is_empty() || served {

@@ -6,7 +6,7 @@ use crate::backend::{Context, Failure, Host};
 use crate::host::{Exit, Role, StorageCall};
 use crate::interface::extra::Builder;
 use crate::interface::vm::{BuilderInfo, PvBoot, PvIndirectBoot, PvInfo};
-use crate::interface::{Disk, Error, Maybe, Pairs};
+use crate::interface::{Disk, Error, Maybe, Pairs, Vm};
 
 /// Nanoseconds that a boot loader may take.
 const PATIENCE: u64 = 300 * crate::host::time::SECOND;
@@ -119,6 +119,17 @@ pub(super) fn boot_datapath(uuid: &str) -> String {
 /// What `pygrub` finds for a VM is here, under a name that is known before it runs: a crash leaves nothing unnamed.
 pub(super) fn boot_directory(uuid: &str) -> String {
     format!("/var/run/xen/pygrub/{uuid}")
+}
+
+/// How a VM's boot loader is to find its kernel, if it has one.
+pub(super) fn loader(vm: &Vm) -> Option<&PvIndirectBoot> {
+    match &vm.ty {
+        BuilderInfo::Pv(info) | BuilderInfo::PvInPvh(info) | BuilderInfo::Pvh(info) => match &info.boot {
+            PvBoot::Indirect(boot) => Some(boot),
+            PvBoot::Direct(_) => None,
+        },
+        BuilderInfo::Hvm(_) => None,
+    }
 }
 
 /// Run the boot loader on a disk that dom0 can open.
