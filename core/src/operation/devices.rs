@@ -2,7 +2,7 @@
 
 use super::{Step, Subject};
 use crate::backend::MicroOp;
-use crate::interface::{Vbd, Vif, vbd};
+use crate::interface::{Disk, Vbd, Vif, vbd};
 use std::sync::Arc;
 
 fn set_vbd(device: &str, active: bool) -> Step {
@@ -118,6 +118,13 @@ pub(super) fn deactivate_all(subject: &Subject) -> Option<Step> {
 pub(super) fn end_epochs(subject: &Subject) -> Option<Step> {
     let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some());
     Step::parallel("VBD.epoch_end", disks.map(|vbd| MicroOp::VbdEpochEnd(vbd.id.device.clone()).into()).collect())
+}
+
+/// Before a disk's row goes: its VM's power-off would not know of it any more.
+pub(super) fn end_epoch(device: &str, subject: &Subject) -> Vec<Step> {
+    let stored = |vbd: &&Arc<Vbd>| vbd.id.device == device && matches!(vbd.backend, Some(Disk::Vdi(_)));
+    let end = subject.vbds.iter().find(stored).map(|_| MicroOp::VbdEpochEnd(device.to_owned()).into());
+    end.into_iter().collect()
 }
 
 pub(super) fn set_qos(devices: &[String]) -> Option<Step> {

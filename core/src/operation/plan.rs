@@ -30,9 +30,8 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         Operation::Atomic(op) => atomic(op),
         Operation::Remove => vec![MicroOp::VmRemove.into()],
         Operation::Rename(to) => vec![MicroOp::VmRename(*to).into()],
-        Operation::RemoveVbd(_) | Operation::RemoveVif(_) | Operation::ImportMetadata(_) | Operation::CheckState => {
-            Vec::new()
-        }
+        Operation::RemoveVbd(device) => devices::end_epoch(device, subject),
+        Operation::RemoveVif(_) | Operation::ImportMetadata(_) | Operation::CheckState => Vec::new(),
         Operation::Repair(wanted) => repair(wanted, subject),
     }
 }
