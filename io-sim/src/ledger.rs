@@ -226,6 +226,11 @@ impl Ledger {
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 
+    /// A reboot of a VM is on disk that could not be taken back from there: the next daemon obeys it.
+    pub fn reboot_stays(&mut self, place: usize) {
+        self.places[place].reboot_lost = true;
+    }
+
     /// The daemon is gone, and with it what clients were to be told.
     pub fn crashed(&mut self, host_too: bool) {
         for op in std::mem::take(&mut self.ops).into_values() {

@@ -51,6 +51,7 @@ impl Local {
     /// Kill the daemon and start it again: what was durable is all it knows.
     pub fn restart(&mut self) {
         self.world.daemon_crash();
+        self.world.daemon_starts();
         self.effects.clear();
         self.inputs.clear();
         self.starts += 1;

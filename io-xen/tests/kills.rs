@@ -34,13 +34,24 @@ const LIVENESS: Duration = Duration::from_secs(240);
 /// Without anything happening it is at rest: longer than any pause between two tries.
 const QUIET: Duration = Duration::from_millis(1500);
 
+// The place goes last, when nobody makes anything in it any more.
 struct Test {
-    place: Place,
     host: PathBuf,
     daemon: Option<Daemon>,
     caller: Caller,
     auditor: Auditor,
     herd: Herd,
+    place: Place,
+}
+
+impl Drop for Test {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.host.join("host.log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            println!("{}\n{}", self.herd.histories(), lines[lines.len().saturating_sub(400)..].join("\n"));
+        }
+    }
 }
 
 #[test]
@@ -80,7 +91,7 @@ impl Test {
         let mut herd = Herd::draw(seed, VMS.0, VMS.1, &host);
         let auditor = Auditor::watch(&host, herd.ids(), seed);
         herd.settle_in(&mut caller).unwrap();
-        let mut test = Test { place, host, daemon: Some(daemon), caller, auditor, herd };
+        let mut test = Test { host, daemon: Some(daemon), caller, auditor, herd, place };
         test.rest("at first");
         test
     }

@@ -55,6 +55,7 @@ pub fn run(directory: &Path, pace: Pace) -> Result<(), Failure> {
         }
         let (stream, _) = listener.accept().map_err(failure)?;
         log::info("host", "a daemon has come");
+        world.daemon_starts();
         let ended = serve(&mut world, stream, &mut consoles, &mut audit, &path);
         // What happened until now, its daemon may have seen; what was under way is cut off.
         world.run_until(clock::mono());

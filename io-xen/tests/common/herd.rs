@@ -67,6 +67,13 @@ impl Herd {
         self.vms.iter().map(|vm| vm.id).collect()
     }
 
+    /// What was done lately with each, for one who looks for the cause of a failure.
+    pub fn histories(&self) -> String {
+        let history = |vm: &Vm| vm.history[vm.history.len().saturating_sub(60)..].join("\n  ");
+        let vms: Vec<_> = self.vms.iter().map(|vm| format!("vm {}:\n  {}", vm.id, history(vm))).collect();
+        vms.join("\n")
+    }
+
     /// One of so many.
     pub fn choose(&mut self, n: usize) -> usize {
         self.choices.choose(Concern::Workload, n as u32) as usize
@@ -89,6 +96,7 @@ impl Herd {
         }
         let dice = self.choose(100);
         match self.vms[n].row {
+            Is::Gone if dice < 30 => return self.add(n, caller),
             Is::Gone => return self.import(n, caller),
             Is::There => {}
             Is::Either | Is::Leaving => return Ok(()),
@@ -189,6 +197,17 @@ impl Herd {
         let vm = &mut self.vms[n];
         vm.row = Is::There;
         vm.devices = names.into_iter().map(|name| (name, Is::There)).collect();
+        Ok(())
+    }
+
+    /// Without devices: those come one by one.
+    fn add(&mut self, n: usize, caller: &mut Caller) -> Result<(), Gone> {
+        let vm = &mut self.vms[n];
+        vm.row = Is::Either;
+        let row = Arc::new(vm.shape.vm(vm.id));
+        let called = self.call(n, "add", Call::VmAdd { vm: row }, caller)?;
+        assert!(called.is_ok(), "{called:?}");
+        self.vms[n].row = Is::There;
         Ok(())
     }
 

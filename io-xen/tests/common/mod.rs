@@ -64,8 +64,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Takes a simulated host's socket away, which ends the host.
-        let _ = fs::remove_dir_all(&self.0);
+        // Takes a simulated host's socket away, which ends the host; until then it may make new files.
+        for _ in 0..50 {
+            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
