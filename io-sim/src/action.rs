@@ -300,7 +300,11 @@ impl Action {
 /// What was exported before, or the VM as its run has it.
 fn import(target: &Target, exported: &Option<&String>, choices: &mut Choices) -> String {
     match exported {
-        Some(text) if text.contains(&target.id.text()) && choices.odds(Concern::Workload, 2) => (*text).clone(),
+        Some(text)
+            if text.starts_with(&format!(r#"{{"vm":{{"id":"{}""#, target.id)) && choices.odds(Concern::Workload, 2) =>
+        {
+            (*text).clone()
+        }
         _ => target.shape.metadata(target.id),
     }
 }
