@@ -3,7 +3,7 @@
 use super::paths;
 use crate::backend::{Failure, Host};
 use crate::host::time::SECOND;
-use crate::host::{Batch, Condition, DomId, Found, Guard, Perms, Query};
+use crate::host::{Batch, Condition, DomId, Found, Guard, Nodes, Perms, Query};
 
 /// Kinds of back end that a plain host has; the front end's kind is `vbd` for the first two.
 pub(super) const KINDS: [&str; 3] = ["vbd", "qdisk", "vif"];
@@ -27,9 +27,9 @@ pub(super) struct Device {
     /// Number.
     pub(super) devid: u32,
     /// Keys that only dom0 sees.
-    pub(super) private: Vec<(String, String)>,
+    pub(super) private: Nodes,
     /// Keys of the back end; none when its directory is gone.
-    pub(super) backend: Vec<(String, String)>,
+    pub(super) backend: Nodes,
 }
 
 impl Device {
@@ -40,13 +40,12 @@ impl Device {
 
     /// The row's device name.
     pub(super) fn name(&self) -> Option<&str> {
-        let key = format!("{}-id", self.kind);
-        self.private.iter().find(|(k, _)| *k == key).map(|(_, name)| name.as_str())
+        self.private.get(&format!("{}-id", self.kind))
     }
 
     /// A key of the back end.
     pub(super) fn backend_value(&self, key: &str) -> Option<&str> {
-        self.backend.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.backend.get(key)
     }
 
     /// The back end's XenbusState.
@@ -92,7 +91,7 @@ pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
 pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec<Device> {
     let mut tree = || match found.next() {
         Some(Found::Tree(nodes)) => nodes,
-        _ => Vec::new(),
+        _ => Nodes::default(),
     };
     let (trusted, private) = (tree(), tree());
     let backends = KINDS.map(|kind| (kind, tree()));
@@ -104,8 +103,8 @@ pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec
             domid,
             kind: kind.to_owned(),
             devid,
-            private: below(&private, &format!("{kind}/{devid}/")),
-            backend: below(backends, &format!("{devid}/")),
+            private: private.below(&format!("{kind}/{devid}/")),
+            backend: backends.below(&format!("{devid}/")),
         })
     });
     devices.collect()
@@ -128,11 +127,6 @@ fn parse_link(domid: DomId, link: &str) -> Option<(&str, u32)> {
     let (kind, rest) = link.strip_prefix("/local/domain/0/backend/")?.split_once('/')?;
     let (front, devid) = rest.split_once('/')?;
     (front.parse() == Ok(domid)).then_some((kind, devid.parse().ok()?))
-}
-
-fn below(nodes: &[(String, String)], prefix: &str) -> Vec<(String, String)> {
-    let inside = nodes.iter().filter_map(|(path, value)| Some((path.strip_prefix(prefix)?.to_owned(), value.clone())));
-    inside.collect()
 }
 
 /// Keys of a device to be.
@@ -250,7 +244,7 @@ async fn ask_to_close(host: &Host, device: &Device, by_force: bool) -> Result<()
             break;
         }
         let state = host.value(device.state_path()).await?;
-        device.backend = state.map(|state| ("state".to_owned(), state)).into_iter().collect();
+        device.backend = state.map(|state| ("state", state)).into_iter().collect();
     }
     Ok(())
 }
