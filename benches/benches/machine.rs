@@ -6,6 +6,10 @@ use xenops_benches::fleet::{self, FLEET};
 use xenops_benches::queue::Queues;
 use xenops_benches::recording::Recording;
 
+/// The programs' own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(20)
@@ -33,14 +37,15 @@ fn queues(criterion: &mut Criterion) {
 
 fn recordings(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("machine");
-    for (name, recording) in [
-        ("an input of the mix", Recording::mix(50)),
-        ("an input of 1000 starts", Recording::starts(FLEET)),
-        ("an input of the recovery of 1000 VMs", Recording::recovery(FLEET)),
-    ] {
-        println!("{name}: {} inputs", recording.inputs());
+    let of: [(_, fn(usize) -> Recording, usize); 3] = [
+        ("inputs of a mix", Recording::mix, 50),
+        ("inputs of 1000 starts", Recording::starts, FLEET),
+        ("inputs of the recovery of 1000 VMs", Recording::recovery, FLEET),
+    ];
+    for (name, record, vms) in of {
+        let recording = record(vms);
         group.throughput(Throughput::Elements(recording.inputs() as u64));
-        group.sample_size(10).bench_function(name, |bencher| {
+        group.sample_size(10).bench_function(format!("{} {name}", recording.inputs()), |bencher| {
             bencher.iter_batched(|| recording.clone(), Recording::play, BatchSize::PerIteration);
         });
     }

@@ -10,6 +10,10 @@ use xenops_io_sim::world::Choices;
 /// Runs of one iteration; the same seeds each time.
 const SEEDS: std::ops::Range<u64> = 125..145;
 
+/// The programs' own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(10)

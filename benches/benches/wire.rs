@@ -8,6 +8,10 @@ use xenops_benches::fleet;
 use xenops_core::interface::Value as Typed;
 use xenops_core::wire::{Client, Connection, Encoding, Limits, Transport};
 
+/// The programs' own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(30)

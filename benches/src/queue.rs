@@ -5,7 +5,7 @@
 
 use crate::fleet;
 use std::time::{Duration, Instant};
-use xenops_core::host::{Found, Now, Outcome, Query, Reply, Request};
+use xenops_core::host::{Found, Nodes, Now, Outcome, Query, Reply, Request};
 use xenops_core::interface::{Call, DebugInfo, Request as Asked};
 use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Machine};
 
@@ -101,6 +101,6 @@ fn nothing(query: &Query) -> Found {
     match query {
         Query::Value(_) => Found::Value(None),
         Query::Children(_) => Found::Children(None),
-        Query::Tree { .. } => Found::Tree(Vec::new()),
+        Query::Tree { .. } => Found::Tree(Nodes::default()),
     }
 }

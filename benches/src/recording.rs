@@ -57,7 +57,8 @@ impl Recording {
     }
 }
 
-fn start(local: &mut Local, n: usize) {
+/// The nth VM, which is halted, starts.
+pub fn start(local: &mut Local, n: usize) {
     local.do_task(Call::VmStart { id: fleet::id(n), paused: false }).expect("a halted vm starts");
 }
 

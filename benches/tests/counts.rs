@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use allocation_counter::measure;
+use xenops_benches::fleet;
 use xenops_benches::queue::Queues;
-use xenops_benches::recording::Recording;
+use xenops_benches::recording::{Recording, start};
+use xenops_io_sim::local::Local;
+use xenops_io_sim::world::{Choices, Config, World};
 
 /// Prints a count and holds it to what it was when it was last thought about.
 fn gate(what: &str, count: u64, most: u64) {
@@ -44,4 +47,20 @@ fn allocations_of_queueing_are_the_same_at_any_depth() {
     let (few, many) = (of(64), of(256));
     gate("allocations of a queued operation, call to task's end", few, 40);
     assert!(many <= few, "{many} at depth 256, {few} at depth 64");
+}
+
+#[test]
+fn memory_of_a_machine_with_running_vms() {
+    let vms = 200;
+    let mut local = fleet::local(vms);
+    (0..vms).for_each(|n| start(&mut local, n));
+    let nothing = Local::new(World::new(Config::default(), Choices::nothing()), 4).machine;
+    let machine = std::mem::replace(&mut local.machine, nothing);
+    if std::env::var_os("LEAK").is_some() {
+        std::mem::forget(machine);
+        std::mem::forget(local);
+        return;
+    }
+    let freed = measure(move || drop(machine)).bytes_current;
+    gate("bytes that a machine holds for a running vm", -freed as u64 / vms as u64, 100_000);
 }

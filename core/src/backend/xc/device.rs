@@ -65,7 +65,7 @@ impl Device {
     }
 
     fn state_path(&self) -> String {
-        format!("{}/state", self.backend_path())
+        paths::below(&self.backend_path(), "state")
     }
 
     fn frontend_path(&self) -> String {
@@ -81,8 +81,10 @@ pub(super) fn class(kind: &str) -> &'static str {
 /// What must be asked to list a domain's devices; `list` takes the answers.
 pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let tree = |path, depth| Query::Tree { path, depth, limit: MOST_NODES };
-    let mut queries =
-        vec![tree(format!("{}/device", paths::hidden(domid)), 3), tree(format!("{}/private", paths::scratch(uuid)), 3)];
+    let mut queries = vec![
+        tree(paths::below(&paths::hidden(domid), "device"), 3),
+        tree(paths::below(&paths::scratch(uuid), "private"), 3),
+    ];
     queries.extend(KINDS.map(|kind| tree(paths::backends(kind, domid), 2)));
     queries
 }
@@ -160,25 +162,25 @@ pub(super) fn add(batch: &mut Batch, uuid: &str, device: Addition) {
     batch.mkdir(&front, Perms::readable(domid, 0));
     batch.mkdir(&trusted, Perms::dom0());
     batch.mkdir(&back, Perms::readable(0, domid));
-    batch.mkdir(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, domid)), Perms::dom0());
+    batch.mkdir(paths::hotplug(uuid, domid, kind, devid), Perms::dom0());
     batch.mkdir(&private, Perms::dom0());
-    batch.write(format!("{front}/backend"), &back).write(format!("{trusted}/backend"), &back);
-    batch.write(format!("{back}/frontend"), &front);
+    batch.write(paths::below(&front, "backend"), &back).write(paths::below(&trusted, "backend"), &back);
+    batch.write(paths::below(&back, "frontend"), &front);
     for (key, value) in device.frontend {
-        batch.write(format!("{front}/{key}"), value);
+        batch.write(paths::below(&front, key), value);
     }
     for (key, value) in device.backend {
-        batch.write(format!("{back}/{key}"), value);
+        batch.write(paths::below(&back, &key), value);
     }
-    batch.write(format!("{private}/backend-kind"), kind).write(format!("{private}/backend-id"), "0");
+    batch.write(paths::below(&private, "backend-kind"), kind).write(paths::below(&private, "backend-id"), "0");
     for (key, value) in device.private {
-        batch.write(format!("{private}/{key}"), value);
+        batch.write(paths::below(&private, &key), value);
     }
     if !device.extras.is_empty() {
         let extras = paths::extras(domid, kind, devid);
         batch.mkdir(&extras, Perms::owned(domid));
         for (key, value) in device.extras {
-            batch.write(format!("{extras}/{key}"), value);
+            batch.write(paths::below(&extras, &key), value);
         }
     }
 }
@@ -206,7 +208,7 @@ pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device, beside: boo
     batch.remove(format!("{}/{devid}", paths::backend_errors(kind, *domid)));
     batch.remove(paths::frontend_error(*domid, device.class(), *devid));
     batch.remove(paths::extras(*domid, kind, *devid));
-    batch.remove(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, *domid)));
+    batch.remove(paths::hotplug(uuid, *domid, kind, *devid));
     if !beside {
         batch.remove(paths::private(uuid, kind, *devid));
     }

@@ -89,8 +89,8 @@ fn of_vm(nodes: &Nodes, infos: &[DomainInfo]) -> Observation {
 
 fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let domain = paths::domain(domid);
-    let below = |name: &str, depth| Query::Tree { path: format!("{domain}/{name}"), depth, limit: device::MOST_NODES };
-    let one = |name: &str| Query::Value(format!("{domain}/{name}"));
+    let below = |name: &str, depth| Query::Tree { path: paths::below(&domain, name), depth, limit: device::MOST_NODES };
+    let one = |name: &str| Query::Value(paths::below(&domain, name));
     let mut queries = vec![
         Query::Value(domain.clone()),
         one("action-request"),
@@ -124,7 +124,7 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
             if root == "control" && path == "shutdown" && !value.is_empty() {
                 pending_shutdown = Some(value.to_owned());
             }
-            let path = [root, "/", path].concat();
+            let path = paths::below(root, path);
             if !path.starts_with(EXCLUDED) {
                 take(&mut left, &mut guest_agent, path, value);
             }
@@ -136,7 +136,7 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
             take(&mut left, &mut xsdata, root.to_owned(), &value);
         }
         for (path, value) in tree(found).iter() {
-            take(&mut left, &mut xsdata, [root, "/", path].concat(), value);
+            take(&mut left, &mut xsdata, paths::below(root, path), value);
         }
     }
     let devices = device::list(domid, found);
