@@ -18,9 +18,9 @@ fn gate(what: &str, count: u64, most: u64) {
 #[test]
 fn allocations_of_machine_inputs() {
     for (what, recording, most) in [
-        ("mix", Recording::mix(20), 100),
-        ("starts", Recording::starts(100), 100),
-        ("recovery", Recording::recovery(100), 200),
+        ("mix", Recording::mix(20), 20),
+        ("starts", Recording::starts(100), 26),
+        ("recovery", Recording::recovery(100), 56),
     ] {
         let inputs = recording.inputs() as u64;
         let copy = recording.clone();
@@ -32,7 +32,7 @@ fn allocations_of_machine_inputs() {
 #[test]
 fn inputs_of_a_start() {
     let starts = 100;
-    gate("inputs of a start and its client's calls", Recording::starts(starts).inputs() as u64 / starts as u64, 50);
+    gate("inputs of a start and its client's calls", Recording::starts(starts).inputs() as u64 / starts as u64, 48);
 }
 
 #[test]
@@ -41,11 +41,13 @@ fn allocations_of_queueing_are_the_same_at_any_depth() {
         let mut queues = Queues::new(16);
         // Warm: what grows has grown.
         queues.round(depth);
-        let round = measure(|| drop(queues.round(depth)));
+        let round = measure(|| {
+            queues.round(depth);
+        });
         round.count_total / (16 * depth as u64)
     };
     let (few, many) = (of(64), of(256));
-    gate("allocations of a queued operation, call to task's end", few, 40);
+    gate("allocations of a queued operation, call to task's end", few, 9);
     assert!(many <= few, "{many} at depth 256, {few} at depth 64");
 }
 
@@ -56,11 +58,6 @@ fn memory_of_a_machine_with_running_vms() {
     (0..vms).for_each(|n| start(&mut local, n));
     let nothing = Local::new(World::new(Config::default(), Choices::nothing()), 4).machine;
     let machine = std::mem::replace(&mut local.machine, nothing);
-    if std::env::var_os("LEAK").is_some() {
-        std::mem::forget(machine);
-        std::mem::forget(local);
-        return;
-    }
     let freed = measure(move || drop(machine)).bytes_current;
-    gate("bytes that a machine holds for a running vm", -freed as u64 / vms as u64, 100_000);
+    gate("bytes that a machine holds for a running vm", -freed as u64 / vms as u64, 9_000);
 }

@@ -204,3 +204,20 @@ impl SubState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_a_task_is_told_which_is_forgotten() {
+        let mut tasks = Tasks::new(1);
+        let now = Now { boot: 1, mono: 0, wall: 0 };
+        let [first, second, third] = [(); 3].map(|()| tasks.create("dbg", now, 0));
+        assert_eq!(tasks.finish(first, now, Ok(None)), None);
+        assert_eq!(tasks.finish(second, now, Ok(None)), Some(first), "the oldest of too many");
+        tasks.get_mut(third).unwrap().destroy_on_finish = true;
+        assert_eq!(tasks.finish(third, now, Ok(None)), Some(third), "as was asked");
+        assert_eq!(tasks.iter().map(|(id, _)| id).collect::<Vec<_>>(), [second]);
+    }
+}

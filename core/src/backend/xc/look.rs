@@ -38,6 +38,8 @@ pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
     }
     let mut found = host.read(queries).await?.into_iter();
     let mut seen = of_vm(&tree(&mut found), &infos);
+    // Kept as long as the VM stays as it is.
+    seen.domains.reserve_exact(infos.len());
     for info in infos {
         let mut domain = of_domain(info, &mut found, context.settings.guest_agent_quota_bytes);
         ask_the_host(host, &mut domain).await?;
