@@ -37,7 +37,8 @@ fn queues(criterion: &mut Criterion) {
 
 fn recordings(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("machine");
-    let of: [(_, fn(usize) -> Recording, usize); 3] = [
+    type Record = fn(usize) -> Recording;
+    let of: [(&str, Record, usize); 3] = [
         ("inputs of a mix", Recording::mix, 50),
         ("inputs of 1000 starts", Recording::starts, FLEET),
         ("inputs of the recovery of 1000 VMs", Recording::recovery, FLEET),
