@@ -394,11 +394,12 @@ impl Machine {
         if self.tasks.get(task).is_none() {
             return;
         }
-        let id = dynamic::Id::Task(task.to_string());
-        if self.tasks.finish(task, self.now, result) {
-            self.updates.add(id);
-        } else {
-            self.updates.remove(&id);
+        let forgotten = self.tasks.finish(task, self.now, result);
+        if forgotten != Some(task) {
+            self.updates.add(dynamic::Id::Task(task.to_string()));
+        }
+        if let Some(forgotten) = forgotten {
+            self.updates.remove(&dynamic::Id::Task(forgotten.to_string()));
         }
     }
 }

@@ -95,7 +95,7 @@ fn without_domain(world: &World, id: Uuid, records: &Records, shape: &Shape) -> 
         None => {
             let flags = format!("/vm/{id}/devices");
             if let Found::Tree(nodes) = world.store().query(&Query::Tree { path: flags, depth: 2, limit: 100 })
-                && let Some((flag, _)) = nodes.iter().find(|(path, value)| path.contains('/') && value == "1")
+                && let Some((flag, _)) = nodes.iter().find(|(path, value)| path.contains('/') && *value == "1")
             {
                 return Err(Violation::new("H6", format!("vm {id} is halted and its device {flag} is active")));
             }
@@ -229,7 +229,10 @@ const SHARED: [&str; 5] = ["libxl", "xenops", "xenops/domain", "vm", "xapi"];
 pub fn picture(world: &World) -> Picture {
     let all = Query::Tree { path: "/".to_owned(), depth: 64, limit: u32::MAX };
     let store = match world.store().query(&all) {
-        Found::Tree(nodes) => nodes.into_iter().filter(|(path, _)| !is_shared(path)).collect(),
+        Found::Tree(nodes) => {
+            let own = nodes.iter().filter(|(path, _)| !is_shared(path));
+            own.map(|(path, value)| (path.to_owned(), value.to_owned())).collect()
+        }
         _ => BTreeMap::new(),
     };
     let memory = world.hypervisor().memory();

@@ -4,7 +4,7 @@ use super::paths;
 use super::process::internal;
 use crate::backend::{Context, Failure, Host};
 use crate::host::time::SECOND;
-use crate::host::{Batch, Condition, DomId, Found, Guard, Perms, Query};
+use crate::host::{Batch, Condition, DomId, Found, Guard, Nodes, Perms, Query};
 use crate::interface::Error;
 
 /// Kinds of back end that a plain host has; the front end's kind is `vbd` for the first two.
@@ -29,9 +29,9 @@ pub(super) struct Device {
     /// Number.
     pub(super) devid: u32,
     /// Keys that only dom0 sees.
-    pub(super) private: Vec<(String, String)>,
+    pub(super) private: Nodes,
     /// Keys of the back end; none when its directory is gone.
-    pub(super) backend: Vec<(String, String)>,
+    pub(super) backend: Nodes,
 }
 
 impl Device {
@@ -42,13 +42,12 @@ impl Device {
 
     /// The row's device name.
     pub(super) fn name(&self) -> Option<&str> {
-        let key = format!("{}-id", self.kind);
-        self.private.iter().find(|(k, _)| *k == key).map(|(_, name)| name.as_str())
+        self.private.get(&format!("{}-id", self.kind))
     }
 
     /// A key of the back end.
     pub(super) fn backend_value(&self, key: &str) -> Option<&str> {
-        self.backend.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.backend.get(key)
     }
 
     /// The back end's XenbusState.
@@ -68,7 +67,7 @@ impl Device {
     }
 
     fn state_path(&self) -> String {
-        format!("{}/state", self.backend_path())
+        paths::below(&self.backend_path(), "state")
     }
 
     fn frontend_path(&self) -> String {
@@ -84,8 +83,10 @@ pub(super) fn class(kind: &str) -> &'static str {
 /// What must be asked to list a domain's devices; `list` takes the answers.
 pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let tree = |path, depth| Query::Tree { path, depth, limit: MOST_NODES };
-    let mut queries =
-        vec![tree(format!("{}/device", paths::hidden(domid)), 3), tree(format!("{}/private", paths::scratch(uuid)), 3)];
+    let mut queries = vec![
+        tree(paths::below(&paths::hidden(domid), "device"), 3),
+        tree(paths::below(&paths::scratch(uuid), "private"), 3),
+    ];
     queries.extend(KINDS.map(|kind| tree(paths::backends(kind, domid), 2)));
     queries
 }
@@ -94,7 +95,7 @@ pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
 pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec<Device> {
     let mut tree = || match found.next() {
         Some(Found::Tree(nodes)) => nodes,
-        _ => Vec::new(),
+        _ => Nodes::default(),
     };
     let (trusted, private) = (tree(), tree());
     let backends = KINDS.map(|kind| (kind, tree()));
@@ -106,8 +107,8 @@ pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec
             domid,
             kind: kind.to_owned(),
             devid,
-            private: below(&private, &format!("{kind}/{devid}/")),
-            backend: below(backends, &format!("{devid}/")),
+            private: private.below(&format!("{kind}/{devid}/")),
+            backend: backends.below(&format!("{devid}/")),
         })
     });
     devices.collect()
@@ -130,11 +131,6 @@ fn parse_link(domid: DomId, link: &str) -> Option<(&str, u32)> {
     let (kind, rest) = link.strip_prefix("/local/domain/0/backend/")?.split_once('/')?;
     let (front, devid) = rest.split_once('/')?;
     (front.parse() == Ok(domid)).then_some((kind, devid.parse().ok()?))
-}
-
-fn below(nodes: &[(String, String)], prefix: &str) -> Vec<(String, String)> {
-    let inside = nodes.iter().filter_map(|(path, value)| Some((path.strip_prefix(prefix)?.to_owned(), value.clone())));
-    inside.collect()
 }
 
 /// Keys of a device to be.
@@ -168,25 +164,25 @@ pub(super) fn add(batch: &mut Batch, uuid: &str, device: Addition) {
     batch.mkdir(&front, Perms::readable(domid, 0));
     batch.mkdir(&trusted, Perms::dom0());
     batch.mkdir(&back, Perms::readable(0, domid));
-    batch.mkdir(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, domid)), Perms::dom0());
+    batch.mkdir(paths::hotplug(uuid, domid, kind, devid), Perms::dom0());
     batch.mkdir(&private, Perms::dom0());
-    batch.write(format!("{front}/backend"), &back).write(format!("{trusted}/backend"), &back);
-    batch.write(format!("{back}/frontend"), &front);
+    batch.write(paths::below(&front, "backend"), &back).write(paths::below(&trusted, "backend"), &back);
+    batch.write(paths::below(&back, "frontend"), &front);
     for (key, value) in device.frontend {
-        batch.write(format!("{front}/{key}"), value);
+        batch.write(paths::below(&front, key), value);
     }
     for (key, value) in device.backend {
-        batch.write(format!("{back}/{key}"), value);
+        batch.write(paths::below(&back, &key), value);
     }
-    batch.write(format!("{private}/backend-kind"), kind).write(format!("{private}/backend-id"), "0");
+    batch.write(paths::below(&private, "backend-kind"), kind).write(paths::below(&private, "backend-id"), "0");
     for (key, value) in device.private {
-        batch.write(format!("{private}/{key}"), value);
+        batch.write(paths::below(&private, &key), value);
     }
     if !device.extras.is_empty() {
         let extras = paths::extras(domid, kind, devid);
         batch.mkdir(&extras, Perms::owned(domid));
         for (key, value) in device.extras {
-            batch.write(format!("{extras}/{key}"), value);
+            batch.write(paths::below(&extras, &key), value);
         }
     }
 }
@@ -246,7 +242,7 @@ pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device, beside: boo
     batch.remove(format!("{}/{devid}", paths::backend_errors(kind, *domid)));
     batch.remove(paths::frontend_error(*domid, device.class(), *devid));
     batch.remove(paths::extras(*domid, kind, *devid));
-    batch.remove(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, *domid)));
+    batch.remove(paths::hotplug(uuid, *domid, kind, *devid));
     if !beside {
         batch.remove(paths::private(uuid, kind, *devid));
     }
@@ -284,7 +280,7 @@ async fn ask_to_close(host: &Host, device: &Device, by_force: bool) -> Result<()
             break;
         }
         let state = host.value(device.state_path()).await?;
-        device.backend = state.map(|state| ("state".to_owned(), state)).into_iter().collect();
+        device.backend = state.map(|state| ("state", state)).into_iter().collect();
     }
     Ok(())
 }

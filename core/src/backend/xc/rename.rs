@@ -2,7 +2,7 @@
 
 use super::{device, paths};
 use crate::backend::{Failure, Host};
-use crate::host::{Batch, DomId, DomainAct, DomainInfo, Found, Perms, Query, Uuid};
+use crate::host::{Batch, DomId, DomainAct, DomainInfo, Found, Nodes, Perms, Query, Uuid};
 use crate::interface::Error;
 
 /// Levels of a VM's own trees.
@@ -45,8 +45,8 @@ struct Trees {
     is_moved: bool,
     /// Another VM stands where this one is to go.
     target_taken: bool,
-    vm: Vec<(String, String)>,
-    scratch: Vec<(String, String)>,
+    vm: Nodes,
+    scratch: Nodes,
 }
 
 impl Trees {
@@ -63,7 +63,7 @@ impl Trees {
         let mut found = host.read(queries).await?.into_iter();
         let mut nodes = || match found.next() {
             Some(Found::Tree(nodes)) => nodes,
-            _ => Vec::new(),
+            _ => Nodes::default(),
         };
         let (vm, scratch) = (nodes(), nodes());
         let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
@@ -93,7 +93,7 @@ impl Trees {
                 continue;
             }
             batch.mkdir(&new, perms);
-            for (path, value) in nodes {
+            for (path, value) in nodes.iter() {
                 batch.write(format!("{new}/{}", path.replace(from, to)), value.replace(from, to));
             }
             batch.remove(old);
