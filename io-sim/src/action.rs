@@ -85,6 +85,16 @@ pub struct Target<'a> {
 }
 
 impl Action {
+    /// Whether it has a task of few steps.
+    pub fn is_short(self) -> bool {
+        use Action::*;
+        let long = matches!(
+            self,
+            VmStart | VmShutdownClean | VmShutdownHard | VmRebootClean | VmRebootHard | VmSuspend | VmResume | VmUnpause
+        );
+        self.has_task() && !long
+    }
+
     /// Whether it may change, or cost, what runs in the VM's domain.
     pub fn disturbs(self) -> bool {
         use Action::*;

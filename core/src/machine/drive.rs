@@ -335,6 +335,11 @@ impl Machine {
                 self.run(vm, effects);
             }
             Some(intent) => {
+                if intent.committed {
+                    // It is gone on with whatever comes.
+                    self.no_longer_cancellable(active.task);
+                }
+                let slot = self.slot_mut(vm);
                 let row = Row::Intent(Some(intent));
                 let entries = slot.rows.entries(&slot.text, &row);
                 let before = slot.rows.intent.clone();
