@@ -166,6 +166,7 @@ impl Ledger {
         if asked.action.disturbs() {
             self.places[asked.place].intact = None;
         }
+        let intact = intact.filter(|_| !self.places[asked.place].doomed);
         let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, unwatched: false, faults };
         self.ops.insert(key, op);
     }
@@ -283,6 +284,7 @@ impl Ledger {
         };
         let makes = asked_now(makes_domain, &self.ops);
         let runs = asked_now(lets_run, &self.ops);
+        let resumes = asked_now(|action| action == VmResume, &self.ops);
         let (seq, clock_set) = (self.seq, self.clock_set);
         let place = &mut self.places[event.place];
         if place.intact == Some(event.domid) && !matches!(event.what, What::Stopped(_)) {
@@ -300,7 +302,8 @@ impl Ledger {
                 place.run_asked = runs || place.reboot_lost || place.restarts.is_some();
                 place.start_asked = makes;
                 place.doomed = false;
-                place.made = mono;
+                // A guest that is resumed has been started long ago.
+                place.made = if resumes { 0 } else { mono };
             }
             What::Unpaused => {
                 if !(place.run_asked || place.reboot_lost || place.restarts.is_some()) {

@@ -104,6 +104,17 @@ struct Open {
     mono: u64,
 }
 
+/// A moment at which a crash tells more than at any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ripe {
+    /// An append is on its way.
+    Writing,
+    /// The host is at work on a request.
+    Flying,
+    /// A VM is being removed, renamed or given a row.
+    Naming,
+}
+
 /// Something that will be done after so many more inputs, or when nothing else can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Later {
@@ -113,8 +124,8 @@ enum Later {
     HangUp(usize),
     /// A client looks for the task of a call of its own that is answered when it is done, to cancel it.
     Hunt(usize, u64),
-    /// The daemon is killed as soon as an append is on its way, or at this input.
-    CrashInWrite(u64),
+    /// The daemon is killed as soon as this is so, or at this input.
+    Crash(Ripe, u64),
     /// The disk has space again.
     Space,
     /// The worker pool has its size again.
@@ -123,6 +134,8 @@ enum Later {
     Hear,
     /// A notice comes again.
     Again(u64),
+    /// The watcher asks once more: the daemon had too many calls open.
+    Listen,
 }
 
 /// A run.

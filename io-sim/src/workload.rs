@@ -26,7 +26,7 @@ const ABSENT: Weighted = &[(30, VmAdd), (4, VmImport), (4, VmImportAsync), (1, V
 const HALTED: Weighted = &[
     (60, VmStart),
     (3, VbdAdd),
-    (2, VbdRemove),
+    (3, VbdRemove),
     (2, VifAdd),
     (2, VifRemove),
     (2, VmRemove),
@@ -72,7 +72,7 @@ const RUNNING: Weighted = &[
     (2, VmSetShadow),
     (2, VmSetXsdata),
     (2, VmRequestRdp),
-    (5, VmRunScript),
+    (11, VmRunScript),
     (3, VbdPlug),
     (3, VbdUnplug),
     (2, VbdUnplugForce),

@@ -16,12 +16,6 @@ use xenops_core::interface::{Answer, Call, Error};
 use xenops_core::machine::{CallId, Input};
 use xenops_core::recovery::Goal;
 
-/// Actions whose call is answered when they are done, and that no client can watch.
-fn is_awaited(action: Action) -> bool {
-    use Action::*;
-    matches!(action, VmAdd | VmRemove | VmImport | VmRename | VbdAdd | VbdRemove | VifAdd | VifRemove)
-}
-
 impl Run {
     /// A client does what it does next.
     pub(super) fn client_acts(&mut self, n: usize) {
@@ -68,7 +62,7 @@ impl Run {
         self.ledger.asking(&asked);
         let choices = self.world.choices();
         // What has few steps is hit at the first of them, or not at all.
-        let odds = if asked.action.is_short() { habits.triggers / 3 } else { habits.triggers };
+        let odds = if asked.action.is_short() { habits.triggers.min(2) } else { habits.triggers };
         if asked.action.has_task() && choices.odds(Concern::Workload, odds) {
             let point = 1 + pick(choices, Concern::Workload, &[0, 0, 0, 0, 1, 2, 3, 4, 6, 8, 11]);
             let trigger =
@@ -77,11 +71,11 @@ impl Run {
         }
         let number = self.next_call;
         self.push_call(n, Who::Client(n, Some(asked.clone())), tag, call);
-        if is_awaited(asked.action) {
+        if asked.action.is_awaited() {
             let (intact, faults) = (self.intact(asked.place), self.struck.total());
             self.ledger.asked(Key::Call(number), asked, intact, faults);
-            if self.world.choices().odds(Concern::Workload, habits.cancels) {
-                let after = u64::from(self.world.choices().choose(Concern::Workload, 12));
+            if self.world.choices().odds(Concern::Workload, habits.cancels.min(2)) {
+                let after = u64::from(self.world.choices().choose(Concern::Workload, 4));
                 self.later(after, Later::Hunt(n, number));
             }
         }
@@ -153,7 +147,7 @@ impl Run {
         if matches!(asked.action, Action::TaskDestroy | Action::TaskDestroyOnFinish) && how == Ended::Well {
             self.ledger.unwatch(Key::Task(self.clients[n].last_task()));
         }
-        if is_awaited(asked.action) {
+        if asked.action.is_awaited() {
             self.ended(Key::Call(call.0), how)?;
         }
         Ok(())
@@ -163,8 +157,11 @@ impl Run {
         let task = id.parse().unwrap_or(u64::MAX);
         let (intact, faults) = (self.intact(asked.place), self.struck.total());
         self.ledger.asked(Key::Task(task), asked.clone(), intact, faults);
-        if self.world.choices().odds(Concern::Workload, self.swarm.habits.cancels) {
-            let after = u64::from(self.world.choices().choose(Concern::Workload, 80));
+        let cancels = self.swarm.habits.cancels;
+        let odds = if asked.action.is_short() { cancels.div_ceil(2) } else { cancels };
+        if self.world.choices().odds(Concern::Workload, odds) {
+            let within = if asked.action.is_short() { 6 } else { 80 };
+            let after = u64::from(self.world.choices().choose(Concern::Workload, within));
             self.later(after, Later::Cancel(n, task));
         }
     }
@@ -201,6 +198,10 @@ impl Run {
     /// The watcher has an answer.
     fn watched(&mut self, purpose: Purpose, reply: &Result<Answer, Error>) -> Checked {
         match purpose {
+            Purpose::Events if matches!(reply, Err(Error::InternalError(text)) if text.contains("too many calls")) => {
+                self.later(20, Later::Listen);
+                Ok(())
+            }
             Purpose::Events => {
                 let barriers = self.watcher.told(reply)?;
                 if barriers > 0 {
@@ -322,7 +323,8 @@ impl Run {
             self.open.remove(&call);
             self.ledger.forget(Key::Call(call.0));
         }
-        self.inbox.push_back(Input::Hangup { client });
+        // Before anything that would answer it.
+        self.inbox.push_front(Input::Hangup { client });
         let (id, mono) = (self.fresh_client(), self.now().mono);
         self.clients[n].reconnect(id, mono);
     }

@@ -76,10 +76,10 @@ impl Run {
             self.sometimes.hit(Property::TornTail);
         }
         if tail.kept > 0 {
-            self.struck.count("torn write kept");
+            self.struck.count("torn write");
         }
         if tail.lost > 0 {
-            self.struck.count("torn write lost");
+            self.struck.count("torn write");
             self.sometimes.hit(Property::AppendLost);
         }
     }

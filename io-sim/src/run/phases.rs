@@ -189,7 +189,7 @@ impl Run {
         let config = self.world.config_mut();
         (config.odd_requests, config.odd_processes, config.odd_guests) = (0, 0, 0);
         while let Some((_, what)) = self.later.pop_first() {
-            if !matches!(what, Later::Cancel(..) | Later::HangUp(_) | Later::Hunt(..) | Later::CrashInWrite(_)) {
+            if !matches!(what, Later::Cancel(..) | Later::HangUp(_) | Later::Hunt(..) | Later::Crash(..)) {
                 self.later_now(what)?;
             }
         }

@@ -237,8 +237,7 @@ impl Run {
             self.machine.check_all();
         }
         if self.odd_process && self.world.config().odd_processes == 1 {
-            let odd =
-                ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
+            let odd = ["fails", "dies", "hangs"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
             if odd > self.struck_processes() {
                 self.odd_process = false;
                 self.world.config_mut().odd_processes = self.swarm.host.odd_processes;
