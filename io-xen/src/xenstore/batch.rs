@@ -69,6 +69,8 @@ impl Step {
         let request = match change {
             Change::Write(path, value) => Request::with(Op::Write, path, value.as_bytes()),
             Change::Mkdir(path) => Request::at(Op::Mkdir, path),
+            // C xenstored refuses it, oxenstored does not.
+            Change::Remove(path) if path == "/" => Err(Error::Path(path.clone())),
             Change::Remove(path) => Request::at(Op::Rm, path),
             Change::SetPerms(path, perms) => {
                 let texts = permissions::write(perms);

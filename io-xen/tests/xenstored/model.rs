@@ -52,6 +52,7 @@ struct Open {
     id: u32,
     log: Vec<(Act, String)>,
     changes_before: u32,
+    model_before: Store,
 }
 
 /// The real one and the model, driven alike.
@@ -67,6 +68,8 @@ struct Both<'a> {
     watches: BTreeMap<(usize, String), u64>,
     tokens: u64,
     changes: u32,
+    /// Notices that the model gave and that are not compared yet.
+    told: Vec<Token>,
     /// Guests' numbers that died in this sequence.
     dead: BTreeSet<u32>,
     met: Met,
@@ -97,6 +100,7 @@ impl<'a> Both<'a> {
             watches: BTreeMap::new(),
             tokens: 0,
             changes: 0,
+            told: Vec::new(),
             dead: BTreeSet::new(),
             met: Met::default(),
         }
@@ -106,7 +110,7 @@ impl<'a> Both<'a> {
         self.begin()?;
         for (at, step) in steps.iter().enumerate() {
             self.step(step).map_err(|what| format!("step {at}, {step:?}: {what}"))?;
-            self.same_notices().map_err(|what| format!("step {at}, {step:?}: {what}"))?;
+            self.same_notices(Some(step)).map_err(|what| format!("step {at}, {step:?}: {what}"))?;
         }
         self.same_tree()
     }
@@ -118,6 +122,7 @@ impl<'a> Both<'a> {
         self.model = Store::new();
         self.watches.clear();
         self.dead.clear();
+        self.told.clear();
         let homes = [
             ("g1", Perms::owned(1)),
             ("g2", Perms::readable(2, 1)),
@@ -128,7 +133,7 @@ impl<'a> Both<'a> {
             self.act(0, false, &Act::Mkdir(path.clone()))?;
             self.act(0, false, &Act::SetPermissions(path, perms))?;
         }
-        self.same_notices()
+        self.same_notices(None)
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -147,7 +152,8 @@ impl<'a> Both<'a> {
             Step::Begin(who) => {
                 if self.open[*who].is_none() {
                     let id = self.sockets[*who].begin();
-                    self.open[*who] = Some(Open { id, log: Vec::new(), changes_before: self.changes });
+                    let (changes_before, model_before) = (self.changes, self.model.clone());
+                    self.open[*who] = Some(Open { id, log: Vec::new(), changes_before, model_before });
                 }
                 Ok(())
             }
@@ -192,12 +198,18 @@ impl<'a> Both<'a> {
     /// What was committed happened at that moment, with the answers that were given before; what was not did not, and
     /// only because others had changed something.
     fn end(&mut self, who: usize, commit: bool) -> Result<(), String> {
-        let Some(open) = self.open[who].take() else { return Ok(()) };
+        let Some(mut open) = self.open[who].take() else { return Ok(()) };
+        // oxenstored takes a copy of the store when a transaction begins; one that changes nothing of it is true of
+        // that moment, and so it always ends well. C xenstored's is true of its end.
+        let mut after = open.model_before.clone();
+        open.log.iter().for_each(|(act, _)| drop(model_answer(&mut after, act)));
+        let idle = self.daemon.kind == Kind::Ocaml && after.trace() == open.model_before.trace();
         match self.sockets[who].end(open.id, commit) {
             Ok(()) if commit => {
                 self.met.commits += 1;
                 for (act, real) in &open.log {
-                    let model = model_answer(&mut self.model, act);
+                    let model = if idle { &mut open.model_before } else { &mut self.model };
+                    let model = model_answer(model, act);
                     let same = match act {
                         Act::Permissions(_) => same(&self.lasting(real), &self.lasting(&model)),
                         _ => same(real, &model),
@@ -224,9 +236,10 @@ impl<'a> Both<'a> {
             Denied::Missing => "ENOENT",
             Denied::Quota => "quota",
         };
+        let missing = matches!(act, Act::Remove(path) if !self.model.exists(path));
         let model = match act {
             Act::Read(path) => self.model.read_as(domid, path).map(str::to_owned),
-            Act::Write(path, value) => self.model.write_as(domid, path, value).map(|()| "OK".to_owned()),
+            Act::Write(path, value) => self.guest_writes(domid, path, value).map(|()| "OK".to_owned()),
             Act::Remove(path) => self.model.remove_as(domid, path).map(|()| "OK".to_owned()),
             other => panic!("guests do not {other:?}"),
         };
@@ -235,11 +248,31 @@ impl<'a> Both<'a> {
         self.changes += 1;
         self.met.denied += u32::from(model.starts_with('E'));
         if self.daemon.kind == Kind::Ocaml {
-            // oxenstored looks for the node before it looks at what its parents allow, C xenstored hides what is
-            // missing below them; the model is as C.
+            // oxenstored looks for the node before it looks at what its parents allow, so that a guest may even have
+            // removed what is not there; C xenstored hides what is missing below them, and the model is as C.
+            if matches!(act, Act::Remove(_)) && missing {
+                return Ok(());
+            }
             [&mut real, &mut model].into_iter().filter(|a| *a == "ENOENT").for_each(|a| *a = "EACCES".to_owned());
         }
         same(&real, &model)
+    }
+
+    /// What a guest makes is its own, in C xenstored and the model; in oxenstored it is its parent's owner's, and so
+    /// the model is told there.
+    fn guest_writes(&mut self, domid: u32, path: &str, value: &str) -> Result<(), Denied> {
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        let made: Vec<&str> = ends.map(|end| &path[..end]).filter(|path| !self.model.exists(path)).collect();
+        self.model.write_as(domid, path, value)?;
+        if let (Kind::Ocaml, Some(first)) = (self.daemon.kind, made.first()) {
+            let told = self.model.take_raised();
+            let above = &first[..first.rfind('/').unwrap()];
+            let perms = self.model.perms(above).unwrap().clone();
+            made.iter().for_each(|path| self.model.set_perms(path, perms.clone()));
+            self.model.take_raised();
+            self.told.extend(told);
+        }
+        Ok(())
     }
 
     /// The daemons tell of a watch's making, at once and once; the model does not.
@@ -260,8 +293,9 @@ impl<'a> Both<'a> {
     }
 
     /// The model claims which tokens are raised, not how often.
-    fn same_notices(&mut self) -> Result<(), String> {
-        let model: BTreeSet<u64> = self.model.take_raised().into_iter().map(|token| token.0).collect();
+    fn same_notices(&mut self, step: Option<&Step>) -> Result<(), String> {
+        let told = std::mem::take(&mut self.told).into_iter().chain(self.model.take_raised());
+        let mut model: BTreeSet<u64> = told.map(|token| token.0).collect();
         let mut real = BTreeSet::new();
         for (who, socket) in self.sockets.iter_mut().enumerate() {
             for (path, token) in socket.take_changes() {
@@ -274,6 +308,16 @@ impl<'a> Both<'a> {
                     return Err(format!("{path} told to who watches {watched}"));
                 }
                 real.insert(token);
+            }
+        }
+        if step.is_some_and(removes) && self.daemon.kind == Kind::Ocaml {
+            // oxenstored tells everybody who watches below what is removed, C xenstored and the model only those who
+            // watch what was there. Nothing relies on more.
+            let missing = |token: &u64| self.watches.iter().any(|((_, p), t)| t == token && !self.model.exists(p));
+            real.retain(|token| model.contains(token) || !missing(token));
+            // What a dead guest owned goes without a word from oxenstored.
+            if matches!(step, Some(Step::Die(_))) {
+                model.retain(|token| real.contains(token));
             }
         }
         self.met.notices += real.len();
@@ -321,6 +365,10 @@ impl<'a> Both<'a> {
             false => Err(format!("only real: {:?}, only model: {:?}", only(&real, &model), only(&model, &real))),
         }
     }
+}
+
+fn removes(step: &Step) -> bool {
+    matches!(step, Step::Act(.., Act::Remove(_)) | Step::Guest(_, Act::Remove(_)) | Step::End(_, true) | Step::Die(_))
 }
 
 fn same(real: &str, model: &str) -> Result<(), String> {
