@@ -173,9 +173,12 @@ fn the_dead_own_nothing() {
     store.set_perms("/local/domain/7/own", Perms::owned(7));
     store.set_perms("/local/domain/7/name", Perms::readable(0, 7));
     store.set_perms("/elsewhere", Perms::owned(7));
+    store.write("/other", String::new());
+    store.set_perms("/other", Perms::readable(0, 7));
     store.watch(Token(1), &["/local/domain/7/own/deep".to_owned()]);
     store.raised.clear();
     store.bury(7);
+    assert_eq!(store.read_as(7, "/other"), Err(Denied::Access), "the next domain 7 is another");
     assert_eq!(raised(&mut store), [1]);
     assert_eq!(store.children("/local/domain/7"), Some(vec!["name"]));
     assert_eq!(store.perms("/local/domain/7/name"), Some(&Perms::dom0()));
