@@ -168,8 +168,8 @@ fn program(kind: Kind) -> Result<PathBuf, String> {
     let mut versions: Vec<PathBuf> = versions.map(|path| path.join("bin")).collect();
     versions.sort();
     // Debian's in /usr/sbin only asks the hypervisor which version's to run.
-    let places = ["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from).into_iter().chain(versions);
-    let found = places.map(|place| place.join(name)).filter(|path| path.is_file()).last();
+    let places = versions.into_iter().rev().chain(["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from));
+    let found = places.map(|place| place.join(name)).find(|path| path.is_file());
     found.ok_or_else(|| format!("{name} is not installed"))
 }
 
