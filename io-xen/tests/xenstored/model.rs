@@ -56,6 +56,15 @@ struct Open {
     model_before: Store,
 }
 
+impl Open {
+    /// The store as it sees it, where nobody else changes it.
+    fn after(&self) -> Store {
+        let mut after = self.model_before.clone();
+        self.log.iter().for_each(|(act, _)| drop(model_answer(&mut after, act)));
+        after
+    }
+}
+
 /// The real one and the model, driven alike.
 struct Both<'a> {
     daemon: &'a Daemon,
@@ -187,7 +196,8 @@ impl<'a> Both<'a> {
         let real = answer(&mut self.sockets[who], open.as_ref().map_or(0, |open| open.id), act);
         // oxenstored forgets what a transaction has failed at: that something was not there may be true no more when it
         // is committed. The client reads what is above besides, where that matters.
-        let forgotten = self.daemon.kind == Kind::Ocaml && real == "ENOENT";
+        let missing = matches!((&open, act), (Some(open), Act::Remove(path)) if !open.after().exists(path));
+        let forgotten = self.daemon.kind == Kind::Ocaml && (missing || real == "ENOENT");
         // As the client sees it: of what is to go or to be owned it does not matter if it is there.
         let real = match act {
             Act::Remove(_) | Act::SetPermissions(..) if real == "ENOENT" => "OK".to_owned(),
@@ -217,9 +227,7 @@ impl<'a> Both<'a> {
         let Some(mut open) = self.open[who].take() else { return Ok(()) };
         // oxenstored takes a copy of the store when a transaction begins; one that changes nothing of it is true of
         // that moment, and so it always ends well. C xenstored's is true of its end.
-        let mut after = open.model_before.clone();
-        open.log.iter().for_each(|(act, _)| drop(model_answer(&mut after, act)));
-        let idle = self.daemon.kind == Kind::Ocaml && after.trace() == open.model_before.trace();
+        let idle = self.daemon.kind == Kind::Ocaml && open.after().trace() == open.model_before.trace();
         match self.sockets[who].end(open.id, commit) {
             Ok(()) if commit => {
                 self.met.commits += 1;
