@@ -81,7 +81,7 @@ pub enum Request {
     SyncImage(Handle),
     /// Close a stream; unknown is fine.
     CloseStream(Handle),
-    /// Remove files that a boot loader or a helper left (absolute paths); missing is fine.
+    /// Remove files, and directories with all that is in them, that programs left (absolute paths); missing is fine.
     RemoveFiles(Vec<String>),
     /// Make record entries durable, in order, all of one request or none of it; part of the driver turn's one
     /// append and sync. Requests are appended in the order they were given.
@@ -92,6 +92,11 @@ impl Request {
     /// Waits hold nothing while they wait: they cost no worker.
     pub fn is_wait(&self) -> bool {
         matches!(self, Request::Wait(_))
+    }
+
+    /// Whether it is about what the daemon itself holds: it does not fail, and no abort stops it.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Request::Unwatch(_) | Request::Forget(_) | Request::CloseStream(_))
     }
 
     /// Whether it leaves the world as it is.

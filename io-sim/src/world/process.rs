@@ -33,6 +33,13 @@ pub struct Running {
     pub(super) killers: Vec<u64>,
 }
 
+impl Running {
+    /// It runs, and the daemon that it should have ended with has gone.
+    pub(super) fn is_orphan(&self) -> bool {
+        !self.of_this_daemon && !self.spawn.role.outlives_daemon() && self.shown.exit.is_none()
+    }
+}
+
 /// All processes.
 #[derive(Clone, Debug, Default)]
 pub struct Processes {
@@ -123,6 +130,9 @@ impl World {
         }
         if self.processes.handles.contains_key(&spawn.process) {
             return Err(Fault::Exists(format!("process {}", spawn.process.0)));
+        }
+        if let Some(directory) = &spawn.scratch {
+            self.disk.remove(directory);
         }
         let takes = takes(spawn.role);
         if let (Some(stream), Some(domid)) = (spawn.stream, spawn.domid) {

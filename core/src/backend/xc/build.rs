@@ -35,7 +35,9 @@ pub(super) struct Ports {
 pub(super) async fn build(host: &Host, force: bool) -> Result<(), Failure> {
     let context = host.context();
     let domid = guest::domid(context)?;
-    guest::extra(context)?;
+    if guest::extra(context)?.build_info.is_some() {
+        return Err(internal(format!("domain {domid} is built already")));
+    }
     let kind = guest::kind(context);
     let mut image = kernel::find(host, kind).await?;
     let files = std::mem::take(&mut image.files);
@@ -67,7 +69,7 @@ async fn build_from(host: &Host, domid: DomId, kind: &BuilderInfo, image: &Image
     }
     image_args(&mut args, image);
     let program = context.facts.guest_helper.clone();
-    let program = Program { role: Role::Builder, domid: Some(domid), program, args, env: Vec::new() };
+    let program = Program { role: Role::Builder, domid: Some(domid), program, args, env: Vec::new(), scratch: None };
     let (lines, exit) = process::run(host, program, HELPER_PATIENCE).await?;
     let rings = match helper::last_word(&lines) {
         _ if exit.is_none() => return Err(internal("guest builder did not end in time")),
