@@ -25,7 +25,7 @@ pub struct Worker {
     complaint: Complaint,
 }
 
-/// The last thing that the library complained of: its error numbers say little.
+/// What the library complained of first: its error numbers say little, and its later lines that it failed.
 type Complaint = Arc<Mutex<Option<String>>>;
 
 impl Worker {
@@ -117,7 +117,7 @@ impl Listener for Teller {
             self.voice.info(text);
         }
         if level == Level::Error {
-            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            self.complaint.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| text.to_owned());
         }
     }
 
