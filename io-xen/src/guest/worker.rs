@@ -54,7 +54,7 @@ impl Worker {
     fn explain(&self, mut error: StepError) -> StepError {
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(complaint) = complaint {
-            error.text = format!("{} ({complaint})", error.text);
+            error.text = if error.errno == 0 { complaint } else { format!("{} ({complaint})", error.text) };
         }
         error
     }
