@@ -55,6 +55,8 @@ pub struct Scene<'a> {
     pub vms: &'a [(Uuid, Standing)],
     /// VMs that are being given a name or a row.
     pub naming: &'a [bool],
+    /// VMs whose image, should it be imported, would be their guest's last state.
+    pub fresh: &'a [bool],
 }
 
 /// What a client does.
@@ -113,11 +115,20 @@ impl Client {
         if astray && !action.names() {
             id = if id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
         }
-        let target = Target { shape, id, exported: self.exported.as_ref(), task: self.last_task };
+        let target = Target { shape, id, exported: self.exported(scene.fresh[place]), task: self.last_task };
         let call = action.call(&target, choices);
         let asked = Asked { action, place, id };
         self.mind = Mind::Asks(asked.clone());
         Deed::Ask(asked, call)
+    }
+
+    /// What it exported before, unless that would bring back an image which has been used since.
+    fn exported(&self, fresh: bool) -> Option<&String> {
+        let has_image = |text: &str| {
+            let bytes = text.split_once(r#"suspend_memory_bytes\":"#).map(|(_, rest)| rest);
+            bytes.is_some_and(|bytes| !bytes.starts_with('0'))
+        };
+        self.exported.as_ref().filter(|text| fresh || !has_image(text))
     }
 
     /// An answer has come. The task that it follows from now on, if it follows one.

@@ -8,7 +8,6 @@ mod step;
 
 use crate::client::{Asked, Client};
 use crate::fault::{Plan, Struck};
-use crate::flights::Flights;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::oracle::Violation;
@@ -26,7 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{Now, Uuid};
-use xenops_core::machine::{CallId, ClientId, Effects, Input, Machine};
+use xenops_core::machine::{CallId, ClientId, Effects, Flights, Input, Machine};
 
 /// What a run came to.
 #[derive(Clone, Debug)]

@@ -109,7 +109,10 @@ fn devices(world: &World, domid: DomId) -> Option<String> {
     let value = |key, leaf| world.store().value(&backend(key, leaf));
     for (key, device) in world.devices().of(domid) {
         let key = (key.kind.name(), domid, key.devid);
-        if value(key, "online") == Some("0") {
+        // A guest that has not granted it yet still may.
+        let front = format!("/local/domain/{domid}/device/{}/{}/state", key.0.replace("qdisk", "vbd"), key.2);
+        let waits = world.store().value(&front).is_some_and(|state| state != "6");
+        if value(key, "online") == Some("0") && !waits {
             return Some(format!("its device {key:?} is half taken away"));
         }
         if !device.live && value(key, "").is_some() && value(key, "state") != Some("1") {
@@ -149,7 +152,8 @@ pub fn nothing_left(world: &World) -> Checked {
         if !there(key.domid)
             && (device.live || world.store().exists(&backend((key.kind.name(), key.domid, key.devid), "")))
         {
-            return left(format!("device {key:?}"));
+            let kernel = if device.live { "in the kernel" } else { "in xenstore" };
+            return left(format!("device {key:?}, {kernel},"));
         }
     }
     for process in world.processes().iter().filter(|process| process.shown.exit.is_none()) {

@@ -27,7 +27,9 @@ impl Run {
         self.stand();
         let tag = format!("c{}", self.next_call);
         let naming: Vec<bool> = (0..self.swarm.shapes.len()).map(|place| self.is_naming(place)).collect();
-        let scene = Scene { swarm: &self.swarm, vms: &self.standings, naming: &naming };
+        let images = self.swarm.shapes.iter().map(|shape| shape.image());
+        let fresh: Vec<bool> = images.map(|image| self.world.is_latest(&image)).collect();
+        let scene = Scene { swarm: &self.swarm, vms: &self.standings, naming: &naming, fresh: &fresh };
         let deed = self.clients[n].act(&scene, self.world.choices());
         match deed {
             Deed::Tend(call) => self.push_call(n, Who::Client(n, None), tag, call),

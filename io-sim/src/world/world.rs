@@ -9,7 +9,7 @@ use super::effect::Flight;
 use super::event::{Event, Moment, Queue};
 use super::facts;
 use super::hypervisor::Hypervisor;
-use super::image::Images;
+use super::image::{Image, Images};
 use super::lineage::{Breach, Lineages};
 use super::network::Nics;
 use super::pace::Takes;
@@ -25,7 +25,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{DomId, Exit, HostFacts, Now, Outcome, Token};
-use xenops_core::interface::Host;
+use xenops_core::interface::{Disk, Host};
 use xenops_core::machine::EffectId;
 
 /// A host. It moves only when it is told to: by a request, or by being run until a moment.
@@ -189,6 +189,13 @@ impl World {
     /// Who ran when.
     pub fn lineages(&self) -> &Lineages {
         &self.lineages
+    }
+
+    /// Whether the image at a place is the last state of its guest, which runs nowhere.
+    pub fn is_latest(&self, disk: &Disk) -> bool {
+        let Some(saved) = self.images.get(disk).and_then(Image::memory) else { return false };
+        let last = self.lineages.runs(saved.lineage).last();
+        last.is_some_and(|run| run.generation == saved.generation && run.until.is_some())
     }
 
     /// What must never happen, and has.

@@ -1,6 +1,13 @@
 //! A real daemon with directories of its own, and a client to call it.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+#[cfg(feature = "simulated")]
+pub mod auditor;
+#[cfg(feature = "simulated")]
+pub mod caller;
+#[cfg(feature = "simulated")]
+pub mod herd;
+
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -84,6 +91,10 @@ impl Daemon {
             UnixStream::connect(&daemon.socket).is_ok()
         });
         daemon
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     pub fn pid(&self) -> u32 {

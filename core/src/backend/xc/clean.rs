@@ -2,7 +2,7 @@
 
 use super::{destroy, kernel, paths, vbd};
 use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
-use crate::host::{Batch, StorageCall};
+use crate::host::{Batch, Request, StorageCall};
 use crate::interface::vm::{BuilderInfo, PvBoot};
 use crate::interface::{Disk, Vbd, Vm};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 const TURN: usize = 32;
 
 /// Clean what is left of a VM without domain. A suspended one keeps its record, its flags and its epochs; of a
-/// halted one the record goes last.
+/// halted one the record goes last, and not while a domain may still be made that would need it.
 pub(super) async fn clean(host: &Host, suspended: bool) -> Result<Product, Failure> {
     let context = host.context();
     if let Some(remains) = destroy::next(host, &[], None).await?
@@ -19,6 +19,7 @@ pub(super) async fn clean(host: &Host, suspended: bool) -> Result<Product, Failu
     {
         return host.become_op(MicroOp::VmClean { suspended }).await;
     }
+    host.act(Request::RemoveFiles(vec![kernel::boot_directory(&context.text)])).await?;
     if boots_from_storage(&context.vm) {
         host.storage(StorageCall::Destroy { dp: kernel::boot_datapath(&context.text) }).await?;
     }
@@ -54,7 +55,7 @@ async fn end_epochs(host: &Host, vbds: &[Arc<Vbd>]) -> Result<Product, Failure> 
     match turn.last() {
         Some(last) if !rest.is_empty() => host.become_op(MicroOp::VmEndEpochsAfter(last.id.device.clone())).await,
         _ => {
-            if host.context().extra.is_some() {
+            if host.context().extra.is_some() && !host.context().straggles {
                 host.change(Change::Extra(ExtraChange::Drop)).await?;
             }
             Ok(Product::Nothing)

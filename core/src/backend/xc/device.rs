@@ -1,9 +1,11 @@
 //! A paravirtual device of a domain: its two ends in xenstore, and how they come and go.
 
 use super::paths;
-use crate::backend::{Failure, Host};
+use super::process::internal;
+use crate::backend::{Context, Failure, Host};
 use crate::host::time::SECOND;
 use crate::host::{Batch, Condition, DomId, Found, Guard, Perms, Query};
+use crate::interface::Error;
 
 /// Kinds of back end that a plain host has; the front end's kind is `vbd` for the first two.
 pub(super) const KINDS: [&str; 3] = ["vbd", "qdisk", "vif"];
@@ -185,6 +187,38 @@ pub(super) fn add(batch: &mut Batch, uuid: &str, device: Addition) {
         batch.mkdir(&extras, Perms::owned(domid));
         for (key, value) in device.extras {
             batch.write(format!("{extras}/{key}"), value);
+        }
+    }
+}
+
+/// A batch that is applied where a device is wanted, its domain is this VM's, and nothing has its number.
+pub(super) fn wanted(context: &Context, domid: DomId, class: &str, name: &str, devid: u32) -> Batch {
+    let mut batch = Batch::new();
+    batch.guard(Guard::Equals(paths::active(&context.text, class, name), "1".to_owned()));
+    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
+    batch.guard(Guard::Absent(paths::trusted(domid, class, devid)));
+    batch
+}
+
+/// Why the guards of `wanted` did not hold: not wanted, no such domain, or there already.
+pub(super) async fn refused(host: &Host, domid: DomId, class: &str, name: &str) -> Result<(), Failure> {
+    let context = host.context();
+    let (active, vm) = (paths::active(&context.text, class, name), format!("{}/vm", paths::domain(domid)));
+    let mut queries = vec![Query::Value(active), Query::Value(vm)];
+    queries.extend(self::queries(&context.text, domid));
+    let mut found = host.read(queries).await?.into_iter();
+    if found.next() != Some(Found::Value(Some("1".to_owned()))) {
+        return Ok(());
+    }
+    if found.next() != Some(Found::Value(Some(paths::vm(&context.text)))) {
+        return Err(Error::does_not_exist("domain", &context.text).into());
+    }
+    let devices = list(domid, &mut found);
+    match devices.iter().find(|device| device.class() == class && device.name() == Some(name)) {
+        Some(device) if device.online() => Ok(()),
+        _ => {
+            let words = if class == "vif" { "network interface" } else { "disk" };
+            Err(internal(format!("the device number of {words} {name} is in use")))
         }
     }
 }
