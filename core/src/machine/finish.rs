@@ -154,7 +154,7 @@ impl Machine {
         assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
         let rows = result.and_then(|()| self.rows_after(vm, &active.op).map_err(Failure::Error));
         match rows {
-            Ok(Some((entries, rows))) => {
+            Ok(Some(Rewrite { entries, rows })) => {
                 self.slot_mut(vm).job = Job::Rows(active);
                 self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
             }
@@ -166,11 +166,11 @@ impl Machine {
         }
     }
 
-    /// What an operation that went well makes of the VM's rows: their entries, and the rows but for a rename's.
-    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<(Vec<Entry>, Vec<Row>)>, Error> {
+    /// What an operation that went well makes of the VM's rows.
+    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<Rewrite>, Error> {
         let rows = match op {
             Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) => {
-                return Ok(Some((self.renamed_entries(vm, *to), Vec::new())));
+                return Ok(Some(Rewrite { entries: self.renamed_entries(vm, *to), rows: Vec::new() }));
             }
             Operation::Remove | Operation::Repair(Repair::Remove) => vec![Row::None],
             Operation::RemoveVbd(name) => vec![Row::NoVbd(name.clone())],
@@ -180,7 +180,7 @@ impl Machine {
         };
         let slot = self.slot(vm);
         let entries = rows.iter().flat_map(|row| slot.rows.entries(&slot.text, row)).collect();
-        Ok(Some((entries, rows)))
+        Ok(Some(Rewrite { entries, rows }))
     }
 
     /// A client that has made one step of a domain has a while for the next.
@@ -402,6 +402,12 @@ impl Machine {
             self.updates.remove(&dynamic::Id::Task(forgotten.to_string()));
         }
     }
+}
+
+/// Rows to be changed at an operation's end: their entries, and the rows themselves but for a rename's.
+struct Rewrite {
+    entries: Vec<Entry>,
+    rows: Vec<Row>,
 }
 
 /// The same records under another id.
