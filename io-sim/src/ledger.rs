@@ -242,7 +242,9 @@ impl Ledger {
         let (id, _) = state::standing(view.world, view.shelf, &view.swarm.shapes[place]);
         let mut living = state::living(view.world, id);
         let intact = living.next().filter(|(domid, domain)| state::is_intact(view.world, *domid, domain));
-        let alone = living.next().is_none() && !self.places[place].doomed;
+        // What the daemon before has not finished is still to come.
+        let wanted = view.shelf.of(id).is_some_and(|records| records.intent.is_some());
+        let alone = living.next().is_none() && !self.places[place].doomed && !wanted;
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 
