@@ -18,6 +18,10 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         return vbd::plug_with(host, vbd, Some(disk)).await;
     }
     let drive = drive(host, vbd, domid).await?;
+    if drive.private.get("vdi-id").is_some_and(|held| *disk != Disk::Vdi(held.to_owned())) {
+        // A datapath holds one disk: the one that is in the drive has to leave it first.
+        eject(host, device).await?;
+    }
     let path = match disk {
         Disk::Local(path) => path.clone(),
         Disk::Vdi(vdi) => vbd::attach(host, vbd, vdi, domid).await?.params,
