@@ -54,6 +54,51 @@ fn a_disk_that_is_removed_from_a_running_vm_can_be_had_again() {
     assert_eq!(local.world.breaches(), []);
 }
 
+/// What a row no longer names when its VM stops is ended when the row is replaced.
+#[test]
+fn a_disk_that_is_replaced_in_its_row_can_be_had_again() {
+    let shape = shape(Guest::Pv);
+    let mut other = shape.clone();
+    other.disks[0].backend = Some(Disk::Vdi("sr/other".to_owned()));
+    let replace: [fn(&mut Local, &Shape); 2] = [
+        |local, shape| drop(local.ask(Call::VmImportMetadata { metadata: shape.metadata(ID) }).unwrap()),
+        |local, shape| drop(local.ask(Call::VbdAdd { vbd: Arc::new(shape.vbd(ID, &shape.disks[0])) }).unwrap()),
+    ];
+    for replace in replace {
+        let mut local = host(&shape);
+        local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+        replace(&mut local, &other);
+        local.do_task(Call::VmShutdown { id: ID.text(), delay: None }).unwrap();
+        assert_eq!(local.world.storage().epochs().next(), None);
+        replace(&mut local, &shape);
+        local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+        assert_eq!(local.world.breaches(), []);
+    }
+}
+
+/// A medium comes and goes without epochs: those are of the row's disk, from its VM's start to its end.
+#[test]
+fn media_that_come_and_go_leave_no_epoch() {
+    let mut shape = shape(Guest::Hvm);
+    shape.disks[0].device = "hdc";
+    shape.disks[0].drive = true;
+    shape.disks[0].writable = false;
+    let mut local = host(&shape);
+    let drive = || DeviceId::new(ID.text(), "xvdc");
+    for _ in 0..2 {
+        local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+        local.do_task(Call::VbdEject { id: drive() }).unwrap();
+        for disk in ["sr/other", "sr/disk"] {
+            local.do_task(Call::VbdInsert { id: drive(), disk: Disk::Vdi(disk.to_owned()) }).unwrap();
+            assert_eq!(local.world.storage().epochs().collect::<Vec<_>>(), ["sr/disk"]);
+        }
+        local.do_task(Call::VmReboot { id: ID.text(), delay: None }).unwrap();
+        local.do_task(Call::VbdEject { id: drive() }).unwrap();
+        local.do_task(Call::VmShutdown { id: ID.text(), delay: None }).unwrap();
+        assert_eq!((local.world.breaches(), local.world.storage().epochs().next()), (&[][..], None));
+    }
+}
+
 /// A boot loader may go on for a moment when its daemon has been killed, and the next daemon may be quick.
 #[test]
 fn the_boot_loader_of_a_killed_daemon_leaves_no_files() {

@@ -110,6 +110,7 @@ impl Test {
             if self.herd.step(&mut self.caller).is_err() {
                 break;
             }
+            self.tell_moved();
             std::thread::sleep(Duration::from_millis(self.herd.choose(8) as u64));
         }
         let in_flight = killer.join().unwrap();
@@ -123,7 +124,15 @@ impl Test {
         std::thread::sleep(Duration::from_millis([0, 0, 50, 700][self.herd.choose(4)]));
         self.start();
         self.herd.compare(&mut self.caller).unwrap();
+        self.tell_moved();
         self.auditor.at_rest();
+    }
+
+    fn tell_moved(&mut self) {
+        let disks = self.herd.take_moved();
+        if !disks.is_empty() {
+            self.auditor.moved(disks);
+        }
     }
 
     fn start(&mut self) {
@@ -171,6 +180,7 @@ impl Test {
         let verdicts = answer!(self.caller.call("rest", Call::GetDiagnostics).unwrap(), Answer::Text(text) => text);
         assert_eq!(wrong, None, "{when}, at rest: {verdicts}");
         self.herd.compare(&mut self.caller).unwrap();
+        self.tell_moved();
     }
 
     /// The records as the next daemon finds them.

@@ -172,6 +172,9 @@ pub enum MicroOp {
     VbdEpochBegin(String),
     /// Its period ends.
     VbdEpochEnd(String),
+    /// The same for a disk that its row will not name any more. One that is still plugged keeps its epoch until it is
+    /// not.
+    VbdForsake(String),
     /// Put a medium in.
     VbdInsert(String, Disk),
     /// Take it out.

@@ -8,8 +8,8 @@ use super::rows::Row;
 use super::slot::Asker;
 use super::{CallId, Effects, Machine};
 use crate::backend::MicroOp;
-use crate::host::{Outcome, Request, Uuid};
-use crate::interface::{Answer, Call, DeviceId, Error, Vbd, Vif, Vm};
+use crate::host::{Entry, Outcome, Request, Uuid};
+use crate::interface::{Answer, Call, DeviceId, Disk, Error, Vbd, Vif, Vm};
 use crate::operation::Operation;
 use crate::recovery::Repair;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Machine {
             return Ok(At(Answer::TaskId(task.to_string())));
         }
         match asked {
-            Call::VbdAdd { vbd } => self.add_vbd(call, vbd, effects),
+            Call::VbdAdd { vbd } => self.add_vbd(call, vbd, dbg, effects),
             Call::VifAdd { vif } => self.add_vif(call, vif, effects),
             Call::VbdRemove { id } => {
                 let vm = self.find_device(id, asked)?;
@@ -115,12 +115,20 @@ impl Machine {
         self.write_row(vm, Row::Vm(config), call, Answer::Text(text), effects)
     }
 
-    fn add_vbd(&mut self, call: CallId, vbd: &Arc<Vbd>, effects: &mut Effects) -> Result<Now, Error> {
+    fn add_vbd(&mut self, call: CallId, vbd: &Arc<Vbd>, dbg: &str, effects: &mut Effects) -> Result<Now, Error> {
         let vm = self.device_owner(&vbd.id, |rows| rows.vbds.len())?;
         let mut vbd = (**vbd).clone();
         vbd.id.vm.clone_from(&self.slot(vm).text);
-        let answer = Answer::DeviceId(vbd.id.clone());
-        self.write_row(vm, Row::Vbd(Arc::new(vbd)), call, answer, effects)
+        let (answer, vbd) = (Answer::DeviceId(vbd.id.clone()), Arc::new(vbd));
+        let row = Row::Vbd(vbd.clone());
+        let stored = |old: &Vbd| matches!(old.backend, Some(Disk::Vdi(_)));
+        let replaces = |old: &Arc<Vbd>| old.id == vbd.id && old.backend != vbd.backend && stored(old);
+        if self.slot(vm).rows.vbds.iter().any(replaces) {
+            // What was behind it is to be let go of, which takes its turn.
+            self.entries(vm, &row)?;
+            return self.awaited(call, vm, Operation::ReplaceVbd(vbd), dbg, effects);
+        }
+        self.write_row(vm, row, call, answer, effects)
     }
 
     fn add_vif(&mut self, call: CallId, vif: &Arc<Vif>, effects: &mut Effects) -> Result<Now, Error> {
@@ -166,13 +174,20 @@ impl Machine {
             let text = format!("an earlier write of the records of vm {} has not ended; try again later", slot.text);
             return Err(Error::InternalError(text));
         }
-        let entries = slot.rows.entries(&slot.text, &row);
+        let entries = self.entries(vm, &row)?;
+        self.send(Request::Append(entries), Owner::Client { vm, row, call, answer }, None, effects);
+        Ok(Later)
+    }
+
+    /// A row's entries, if they are not too large.
+    fn entries(&self, vm: u64, row: &Row) -> Result<Vec<Entry>, Error> {
+        let slot = self.slot(vm);
+        let entries = slot.rows.entries(&slot.text, row);
         let bound = self.config.bounds.record_bytes;
         if entries.iter().any(|entry| entry.value.as_ref().is_some_and(|text| text.len() > bound)) {
             return Err(Error::InternalError(format!("record of {} is larger than {bound} bytes", slot.text)));
         }
-        self.send(Request::Append(entries), Owner::Client { vm, row, call, answer }, None, effects);
-        Ok(Later)
+        Ok(entries)
     }
 
     pub(super) fn client_row(

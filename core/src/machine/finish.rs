@@ -10,7 +10,7 @@ use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
 use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{Entry, Fault, Outcome, Request, Uuid};
-use crate::interface::{Answer, Error, Value, dynamic};
+use crate::interface::{Answer, Decode, DeviceId, Error, Value, dynamic};
 use crate::operation::Operation;
 use crate::recovery::{Intent, Repair};
 
@@ -173,6 +173,7 @@ impl Machine {
                 return Ok(Some(Rewrite { entries: self.renamed_entries(vm, *to), rows: Vec::new() }));
             }
             Operation::Remove | Operation::Repair(Repair::Remove) => vec![Row::None],
+            Operation::ReplaceVbd(vbd) => vec![Row::Vbd(vbd.clone())],
             Operation::RemoveVbd(name) => vec![Row::NoVbd(name.clone())],
             Operation::RemoveVif(name) => vec![Row::NoVif(name.clone())],
             Operation::ImportMetadata(metadata) => self.import_rows(vm, metadata)?,
@@ -237,6 +238,7 @@ impl Machine {
         };
         let result = Failure::of(outcome).map(|_| match active.op {
             Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.clone())),
+            Operation::ReplaceVbd(ref vbd) => Some(Value::of(&vbd.id)),
             _ => active.result.clone(),
         });
         if matches!(result, Err(Failure::InDoubt(_))) {
@@ -384,7 +386,7 @@ impl Machine {
             let reply = result.map(|value| {
                 value.map_or(Answer::Unit, |value| match value {
                     Value::String(text) => Answer::Text(text),
-                    _ => Answer::Unit,
+                    value => DeviceId::decode(&value).map_or(Answer::Unit, Answer::DeviceId),
                 })
             });
             self.tasks.destroy(task);

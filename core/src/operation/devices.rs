@@ -50,13 +50,6 @@ fn opens_epoch(subject: &Subject, vbd: &Vbd) -> bool {
     vbd.backend.is_some() && same.next().is_some_and(|first| first.id == vbd.id)
 }
 
-/// The end of the epoch of a disk whose row goes, unless another row names it.
-pub(super) fn end_epoch(subject: &Subject, device: &str) -> Option<Step> {
-    let vbd = subject.vbds.iter().find(|vbd| vbd.id.device == device)?;
-    let others = subject.vbds.iter().filter(|other| other.id != vbd.id && other.backend == vbd.backend).count();
-    (others == 0 && vbd.backend.is_some()).then(|| MicroOp::VbdEpochEnd(device.to_owned()).into())
-}
-
 fn begin_and_plug(subject: &Subject, vbd: &Vbd, label: &'static str) -> Option<Step> {
     let device = &vbd.id.device;
     let mut steps = plug_vbd(device);
@@ -129,9 +122,21 @@ pub(super) fn deactivate_all(subject: &Subject) -> Option<Step> {
     Step::parallel("Devices.deactivate", subject.vbds.iter().filter_map(end).chain(vifs).collect())
 }
 
-pub(super) fn end_epochs(subject: &Subject, of: impl Fn(&Vbd) -> bool) -> Option<Step> {
-    let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some() && of(vbd));
+pub(super) fn end_epochs(subject: &Subject) -> Option<Step> {
+    let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some());
     Step::parallel("VBD.epoch_end", disks.map(|vbd| MicroOp::VbdEpochEnd(vbd.id.device.clone()).into()).collect())
+}
+
+/// The row of this disk goes, or will name another: what was behind it is no longer the VM's.
+pub(super) fn forsake(subject: &Subject, device: &str) -> Option<Step> {
+    let other = |vbd: &&Arc<Vbd>| vbd.id.device != device;
+    forsake_unless(subject, |vbd| subject.vbds.iter().filter(other).any(|other| other.backend == vbd.backend))
+}
+
+/// Of all disks those stay the VM's for which this holds.
+pub(super) fn forsake_unless(subject: &Subject, stays: impl Fn(&Vbd) -> bool) -> Option<Step> {
+    let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some() && !stays(vbd));
+    Step::parallel("VBD.epoch_end", disks.map(|vbd| MicroOp::VbdForsake(vbd.id.device.clone()).into()).collect())
 }
 
 pub(super) fn set_qos(devices: &[String]) -> Option<Step> {

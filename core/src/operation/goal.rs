@@ -22,7 +22,7 @@ impl Operation {
             Operation::Atomic(op) => of_atomic(op),
             Operation::Remove => Some(Goal::Remove),
             Operation::Rename(to) => Some(Goal::Rename(*to)),
-            Operation::RemoveVbd(_) | Operation::RemoveVif(_) => None,
+            Operation::ReplaceVbd(_) | Operation::RemoveVbd(_) | Operation::RemoveVif(_) => None,
             Operation::ImportMetadata(_) | Operation::CheckState | Operation::Repair(_) => None,
         }
     }

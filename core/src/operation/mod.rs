@@ -60,6 +60,8 @@ pub enum Operation {
     Atomic(Box<MicroOp>),
     /// Remove all rows of a VM without a domain; the machine removes them at the plan's end.
     Remove,
+    /// Give a disk's row another disk; the machine does it.
+    ReplaceVbd(std::sync::Arc<crate::interface::Vbd>),
     /// Remove the row of a disk that is not plugged; the machine does it.
     RemoveVbd(String),
     /// Remove the row of a network interface that is not plugged; the machine does it.

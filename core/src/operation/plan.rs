@@ -30,12 +30,12 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         Operation::Atomic(op) => atomic(op),
         Operation::Remove => vec![MicroOp::VmRemove.into()],
         // A disk that was unplugged from a guest that runs on has its epoch still, and only the row names it.
-        Operation::RemoveVbd(device) => devices::end_epoch(subject, device).into_iter().collect(),
+        Operation::RemoveVbd(device) => devices::forsake(subject, device).into_iter().collect(),
+        Operation::ReplaceVbd(new) => devices::forsake(subject, &new.id.device).into_iter().collect(),
         Operation::Rename(to) => vec![MicroOp::VmRename(*to).into()],
         Operation::ImportMetadata(metadata) => {
-            let same = |new: &Vbd, old: &Vbd| new.id.device == old.id.device || new.backend == old.backend;
-            let stays = |vbd: &Vbd| metadata.vbds.iter().any(|new| same(new, vbd));
-            devices::end_epochs(subject, |vbd| !stays(vbd)).into_iter().collect()
+            let stays = |vbd: &Vbd| metadata.vbds.iter().any(|new| new.backend == vbd.backend);
+            devices::forsake_unless(subject, stays).into_iter().collect()
         }
         Operation::RemoveVif(_) | Operation::CheckState => Vec::new(),
         Operation::Repair(wanted) => repair(wanted, subject),
@@ -80,7 +80,7 @@ fn reboot(timeout: Option<u64>, subject: &Subject) -> Vec<Step> {
     steps.push(hook(Hook::PreDestroy, reason));
     steps.push(Step::Commit);
     steps.extend(tear_down(subject));
-    steps.extend(devices::end_epochs(subject, |_| true));
+    steps.extend(devices::end_epochs(subject));
     steps.push(hook(Hook::PostDestroy, reason));
     steps.push(hook(Hook::PreReboot, "none"));
     steps.extend(start(false, subject));

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use xenops_core::host::Uuid;
+use xenops_core::interface::Disk;
 use xenops_io_sim::fleet::Shape;
 use xenops_io_sim::oracle::domains::{Domains, Event};
 use xenops_io_sim::oracle::records::Shelf;
@@ -25,6 +26,8 @@ pub enum Question {
     Watch(Vec<Uuid>, u64),
     /// What was found since then.
     Look,
+    /// The VM of these disks was removed with its image, to be resumed elsewhere: their epochs are no longer this host's.
+    Moved(Vec<Disk>),
     /// Whether every VM is in a sensible state, with these records, and nothing is left of what has gone.
     Judge(BTreeMap<String, String>),
     /// Whether all is as it was when the watch began.
@@ -132,6 +135,10 @@ impl Audit {
             return Err(broken.clone());
         }
         match question {
+            Question::Moved(disks) => {
+                disks.iter().for_each(|disk| world.storage_mut().epoch_moves(disk));
+                Ok(())
+            }
             Question::Judge(records) => watch.judge(world, &records),
             Question::Compare => match rest::difference(&watch.first, &rest::picture(world)) {
                 Some(what) => Err(Violation::new("L9", format!("{what} is left when all vms have gone"))),

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 use xenops_core::host::Uuid;
+use xenops_core::interface::Disk;
 use xenops_io_xen::host::audit::{Finding, Question, socket};
 use xenops_io_xen::host::frames::Frames;
 
@@ -29,6 +30,11 @@ impl Auditor {
         let Finding { at_rest, broken } = self.ask(&Question::Look);
         assert_eq!(broken, None, "a rule was broken");
         at_rest
+    }
+
+    /// Tells of disks whose VM has gone with its image. No rule was broken until now.
+    pub fn moved(&mut self, disks: Vec<Disk>) {
+        assert_eq!(self.ask(&Question::Moved(disks)).broken, None, "a rule was broken");
     }
 
     /// What is wrong with the host at rest, given these records.

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xenops_core::host::Uuid;
+use xenops_core::interface::task::{State, Task};
 use xenops_core::interface::vm::Action;
 use xenops_core::interface::{Answer, Call, DeviceId, Disk, Network, PowerState, Vbd, Vif};
 use xenops_io_sim::fleet::{SHARED, Shape};
@@ -35,6 +36,8 @@ pub struct Vm {
     rested: Option<Vec<i64>>,
     /// It is never touched.
     left_alone: bool,
+    /// If it goes, then maybe with its image.
+    moves: bool,
     /// What was done with it and came of it.
     history: Vec<String>,
 }
@@ -46,6 +49,7 @@ pub struct Herd {
     consoles: PathBuf,
     tasks: Vec<String>,
     next_device: u32,
+    moved: Vec<Disk>,
     /// What was done, by name: how often it was answered well.
     pub done: BTreeMap<&'static str, u32>,
 }
@@ -60,7 +64,7 @@ impl Herd {
         let mut choices = Choices::seeded(seed);
         let vms = (0..count).map(|n| Vm::draw(n, n < left_alone, &mut choices)).collect();
         let consoles = host.to_owned();
-        Herd { vms, choices, consoles, tasks: Vec::new(), next_device: 0, done: BTreeMap::new() }
+        Herd { vms, choices, consoles, tasks: Vec::new(), next_device: 0, moved: Vec::new(), done: BTreeMap::new() }
     }
 
     pub fn ids(&self) -> Vec<Uuid> {
@@ -105,7 +109,7 @@ impl Herd {
         match dice {
             0..10 => self.add_device(n, dice.is_multiple_of(2), caller),
             10..16 => self.remove_device(n, caller),
-            16..20 if state == PowerState::Halted => self.remove(n, caller),
+            16..20 if matches!(state, PowerState::Halted | PowerState::Suspended) => self.remove(n, state, caller),
             20..24 => self.cancel(caller),
             24..34 => {
                 self.reboot_inside(n, &domids);
@@ -211,8 +215,12 @@ impl Herd {
         Ok(())
     }
 
-    fn remove(&mut self, n: usize, caller: &mut Caller) -> Result<(), Gone> {
+    fn remove(&mut self, n: usize, state: PowerState, caller: &mut Caller) -> Result<(), Gone> {
+        let tasks = answer!(caller.call("remove", Call::TaskList)?, Answer::Tasks(tasks) => tasks);
         let vm = &mut self.vms[n];
+        let pends = |task: &Task| matches!(task.state, State::Pending(_)) && task.dbg == vm.id.text();
+        // It may be suspended when its turn to be removed comes.
+        vm.moves = state == PowerState::Suspended || tasks.iter().any(pends);
         let before = vm.devices.clone();
         vm.rested = None;
         vm.row = Is::Leaving;
@@ -224,6 +232,7 @@ impl Herd {
             Ok(_) => {
                 vm.row = Is::Gone;
                 vm.devices.values_mut().for_each(|is| *is = Is::Gone);
+                self.moved.extend(vm.moved());
             }
             Err(_) => {
                 vm.row = Is::There;
@@ -285,6 +294,11 @@ impl Herd {
         Ok(())
     }
 
+    /// Disks of VMs that may have gone with their images since this was asked last.
+    pub fn take_moved(&mut self) -> Vec<Disk> {
+        std::mem::take(&mut self.moved)
+    }
+
     /// Calls about a VM, and keeps what came of it.
     fn call(&mut self, n: usize, what: &'static str, call: Call, caller: &mut Caller) -> Called {
         let text = format!("{call:?}");
@@ -344,6 +358,9 @@ impl Herd {
                 }
             }
             vm.row = agreed(&format!("vm {}", vm.id), &vm.history, vm.row, row.is_some());
+            if vm.row == Is::Gone {
+                self.moved.extend(vm.moved());
+            }
             let unheard = there.iter().find(|name| !vm.devices.contains_key(*name));
             assert_eq!(unheard, None, "vm {} has a device that nobody added: {:#?}", vm.id, vm.history);
             for (name, is) in &mut vm.devices {
@@ -395,7 +412,23 @@ impl Vm {
             shape.actions = [vec![Action::Shutdown], vec![Action::Shutdown], vec![Action::Start]];
         }
         let id = shape.ids[0];
-        Vm { shape, id, row: Is::Gone, devices: BTreeMap::new(), rested: None, left_alone, history: Vec::new() }
+        Vm {
+            shape,
+            id,
+            row: Is::Gone,
+            devices: BTreeMap::new(),
+            rested: None,
+            left_alone,
+            moves: false,
+            history: Vec::new(),
+        }
+    }
+
+    /// It has gone: what went with it, if its image did.
+    fn moved(&mut self) -> Vec<Disk> {
+        let moves = std::mem::take(&mut self.moves);
+        let disks = self.shape.disks.iter().filter_map(|disk| disk.backend.clone());
+        if moves { disks.collect() } else { Vec::new() }
     }
 
     /// An import renames disks as upstream's does.

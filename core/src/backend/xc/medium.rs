@@ -1,4 +1,7 @@
 //! Media of drives: insert and eject.
+//!
+//! Epochs are of the disks that rows name, from their VM's start to its end: one of a medium that is ejected stays as
+//! long as its row names it, and a medium that is inserted has none, for what is in a drive is not written.
 
 use super::device::{self, Device};
 use super::{device_model, guest, paths, vbd};
@@ -18,6 +21,10 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         return vbd::plug_with(host, vbd, Some(disk)).await;
     }
     let drive = drive(host, vbd, domid).await?;
+    if drive.private.get("vdi-id").is_some_and(|held| *disk != Disk::Vdi(held.to_owned())) {
+        // A datapath holds one disk: the one that is in the drive has to leave it first.
+        eject(host, device).await?;
+    }
     let path = match disk {
         Disk::Local(path) => path.clone(),
         Disk::Vdi(vdi) => vbd::attach(host, vbd, vdi, domid).await?.params,
@@ -72,6 +79,7 @@ pub(super) async fn eject(host: &Host, device: &str) -> Result<(), Failure> {
     if held {
         // The datapath's name goes last, so that whoever comes after a crash knows of it.
         host.storage(StorageCall::Destroy { dp: vbd::datapath(domid, device) }).await?;
+        vbd::forsaken(host, &drive).await?;
         let mut batch = Batch::new();
         batch.remove(format!("{private}/dp-id")).remove(format!("{private}/vdi-id"));
         host.store(batch).await?;

@@ -113,6 +113,7 @@ fn run_device(op: MicroOp, host: Host) -> Body {
             let vbd = guest::vbd(host.context(), &device)?;
             vbd::epoch_end(&host, vbd).await.map(|()| Product::Nothing)
         }),
+        MicroOp::VbdForsake(device) => effects!(host, vbd::forsake, &device),
         MicroOp::VbdInsert(device, disk) => effects!(host, medium::insert, &device, &disk),
         MicroOp::VbdEject(device) => effects!(host, medium::eject, &device),
         MicroOp::VbdSetQos(device) => effects!(host, vbd::set_qos, &device),

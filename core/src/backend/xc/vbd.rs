@@ -223,6 +223,7 @@ pub(super) async fn unplug(host: &Host, device: &str, force: bool) -> Result<(),
     let attached = found.as_ref().is_none_or(|found| found.private.iter().any(|(key, _)| key == "dp-id"));
     detach(host, device, domid, attached).await?;
     if let Some(found) = &found {
+        forsaken(host, found).await?;
         let mut batch = Batch::new();
         device::forget(&mut batch, &context.text, found, false);
         batch.remove(paths::attachment(&context.text, device));
@@ -297,6 +298,31 @@ pub(super) async fn epoch_end(host: &Host, vbd: &Vbd) -> Result<(), Failure> {
         Some(Disk::Vdi(vdi)) => host.storage(StorageCall::EpochEnd { vdi: vdi.clone() }).await,
         _ => Ok(()),
     }
+}
+
+/// The row will name another disk or none: end the epoch of the one that it names, unless that is plugged.
+pub(super) async fn forsake(host: &Host, device: &str) -> Result<(), Failure> {
+    let context = host.context();
+    let vbd = guest::vbd(context, device)?;
+    let found = match context.domid {
+        Some(domid) => device::find(host, domid, "vbd", device).await?,
+        None => None,
+    };
+    let plugged = found.as_ref().and_then(|found| found.private.get("vdi-id"));
+    match &vbd.backend {
+        Some(Disk::Vdi(vdi)) if plugged == Some(vdi) => Ok(()),
+        _ => epoch_end(host, vbd).await,
+    }
+}
+
+/// A disk was unplugged: its epoch ends if no row names it, for then nobody else ends it.
+pub(super) async fn forsaken(host: &Host, found: &Device) -> Result<(), Failure> {
+    let Some(vdi) = found.private.get("vdi-id") else { return Ok(()) };
+    let names = |vbd: &Vbd| matches!(&vbd.backend, Some(Disk::Vdi(named)) if named == vdi);
+    if host.context().vbds.iter().any(|vbd| names(vbd)) {
+        return Ok(());
+    }
+    host.storage(StorageCall::EpochEnd { vdi: vdi.to_owned() }).await
 }
 
 /// Record a disk's I/O priority. A plain host has no process per disk to give it to: it is written beside the disk

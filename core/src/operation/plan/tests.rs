@@ -50,6 +50,7 @@ fn micro_op(op: &MicroOp) -> String {
         | MicroOp::VifPlug(device)
         | MicroOp::VbdEpochBegin(device)
         | MicroOp::VbdEpochEnd(device)
+        | MicroOp::VbdForsake(device)
         | MicroOp::VbdSetQos(device) => format!("{} {device}", op.name()),
         _ => op.name().to_owned(),
     }
