@@ -161,7 +161,10 @@ impl Machine {
 
     /// The VM is at rest and was just seen. `false`: there is nothing to do.
     fn consider(&mut self, vm: u64, effects: &mut Effects) -> bool {
-        if self.slot(vm).hard_poweroff_next() && self.slot(vm).verdict.is_none() {
+        let slot = self.slot(vm);
+        // What it is known by comes first: under the old name its domain would not be found.
+        let named = slot.rows.intent.as_ref().is_none_or(|intent| !intent.goal.changes_identity());
+        if slot.hard_poweroff_next() && slot.verdict.is_none() && named {
             self.finish_ended(vm, effects);
             return self.begin_next(vm, effects);
         }
@@ -340,6 +343,11 @@ impl Machine {
                 self.run(vm, effects);
             }
             Some(intent) => {
+                if intent.committed {
+                    // It is gone on with whatever comes.
+                    self.no_longer_cancellable(active.task);
+                }
+                let slot = self.slot_mut(vm);
                 let row = Row::Intent(Some(intent));
                 let entries = slot.rows.entries(&slot.text, &row);
                 let before = slot.rows.intent.clone();
@@ -383,10 +391,9 @@ impl Machine {
         {
             return Err(Error::AlreadyExists("VM".to_owned(), format!("{to}/config")));
         }
-        if (op.makes_domain() || op.changes_identity()) && !slot.stragglers.is_empty() && !mutant!(StartUnderStraggler)
-        {
-            let text =
-                "an earlier request has not ended and may still make a domain or hold its disks; try again later";
+        let waits = op.makes_domain() || op.changes_identity() || op.saves();
+        if waits && !slot.stragglers.is_empty() && !mutant!(StartUnderStraggler) {
+            let text = "an earlier request has not ended and may still hold the vm's disks or image; try again later";
             return Err(Error::InternalError(text.to_owned()));
         }
         if let Operation::ImportMetadata(metadata) = op {

@@ -46,6 +46,12 @@ impl Operation {
         ) || matches!(self, Operation::Atomic(op) if **op == MicroOp::VmCreate)
     }
 
+    /// Whether it writes an image, which a request of before could still spoil.
+    pub fn saves(&self) -> bool {
+        matches!(self, Operation::Suspend { .. })
+            || matches!(self, Operation::Atomic(op) if matches!(**op, MicroOp::VmSave(_)))
+    }
+
     /// Whether what its VM is known by goes: it waits until nothing that was asked for under that name can happen.
     pub fn changes_identity(&self) -> bool {
         matches!(self, Operation::Remove | Operation::Rename(_) | Operation::Repair(Repair::Remove | Repair::Rename(_)))
