@@ -126,7 +126,10 @@ impl Machine {
     ) {
         self.slot_mut(vm).job = Job::Rest;
         match result {
-            Ok(seen) => self.saw(vm, started, *seen, effects),
+            Ok(seen) => {
+                self.slot_mut(vm).look_wanted &= !mutant!(NoticeClearedAtEnd);
+                self.saw(vm, started, *seen, effects);
+            }
             Err(failure) => {
                 // Nothing is known: again after a while, but nobody waits for that without end.
                 let after = self.now.mono + SECOND;
@@ -219,7 +222,7 @@ impl Machine {
         // Nor does the record go of one that may still be made.
         let waits =
             matches!(repair, Repair::Restart { .. } | Repair::FastResume | Repair::Unpause | Repair::Clean { .. });
-        slot.repairs < MOST_REPAIRS && (!waits || slot.stragglers.is_empty())
+        slot.repairs < MOST_REPAIRS && (!waits || slot.stragglers.is_empty() || mutant!(RepairUnderStraggler))
     }
 
     /// Leave a VM that cannot be brought to a sensible state now; look again later.
@@ -267,7 +270,9 @@ impl Machine {
         if first.op.changes_identity() && self.client_rows_in_flight(vm) {
             return false;
         }
-        let next = self.slot_mut(vm).queue.pop_front().expect("there is a first");
+        let queue = &mut self.slot_mut(vm).queue;
+        let next =
+            if mutant!(LastComesFirst) { queue.pop_back() } else { queue.pop_front() }.expect("there is a first");
         self.begin(vm, next, effects);
         true
     }
@@ -358,8 +363,12 @@ impl Machine {
         let slot = self.slot(vm);
         if let Some(aside) = &slot.aside
             && !op.is_hard_poweroff()
+            && !mutant!(AsideUsed)
         {
             return Err(Error::InternalError(format!("vm set aside: record {aside}")));
+        }
+        if mutant!(AllRefused) {
+            return Err(Error::DomainNotBuilt);
         }
         if slot.rows.vm.is_none() {
             // Only an import begins without a row.
@@ -378,10 +387,12 @@ impl Machine {
         }
         if let Operation::Rename(to) = op
             && self.by_id.contains_key(to)
+            && !mutant!(RenameOverAnother)
         {
             return Err(Error::AlreadyExists("VM".to_owned(), format!("{to}/config")));
         }
-        if (op.makes_domain() || op.changes_identity() || op.saves()) && !slot.stragglers.is_empty() {
+        let waits = op.makes_domain() || op.changes_identity() || op.saves();
+        if waits && !slot.stragglers.is_empty() && !mutant!(StartUnderStraggler) {
             let text = "an earlier request has not ended and may still hold the vm's disks or image; try again later";
             return Err(Error::InternalError(text.to_owned()));
         }
@@ -405,7 +416,7 @@ impl Machine {
         let running_poweroff = self.slot(vm).active().is_some_and(|active| {
             active.op.is_hard_poweroff() || matches!(active.op, Operation::Repair(Repair::FinishPoweroff))
         });
-        if !running_poweroff {
+        if !running_poweroff && !mutant!(PoweroffWaits) {
             self.stop(vm, POWEROFF_PATIENCE, effects);
         }
     }

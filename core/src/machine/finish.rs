@@ -9,7 +9,7 @@ use super::timers::Alarm;
 use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
 use crate::host::time::{MILLISECOND, SECOND};
-use crate::host::{Entry, Fault, Outcome, Request, Uuid};
+use crate::host::{Entry, Fault, Outcome, Reply, Request, Uuid};
 use crate::interface::{Answer, Decode, DeviceId, Error, Value, dynamic};
 use crate::operation::Operation;
 use crate::recovery::{Intent, Repair};
@@ -26,7 +26,7 @@ impl Machine {
         if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
             self.timers.cancel(active.expiry);
         }
-        let failure = match Failure::of(outcome) {
+        let failure = match Failure::of(if mutant!(NoSpaceIgnored) { Outcome::Ok(Reply::Unit) } else { outcome }) {
             // It is on disk: it goes like that of any operation which has ended.
             Ok(_) if active.cancelling => {
                 return self.ended(vm, &active, Err(Failure::Refused(Fault::Cancelled)), effects);
@@ -76,6 +76,10 @@ impl Machine {
         let now = self.now;
         let domid = self.slot(vm).active().and_then(|active| active.domid);
         let context = self.context(vm, domid).expect("a plan has its subject");
+        if mutant!(IntentDeletedEarly) && self.slot(vm).active().is_some_and(|a| a.run.progress(node, 1000) == 1000) {
+            let gone = self.slot(vm).rows.entries(&self.slot(vm).text, &Row::Intent(None));
+            self.send(Request::Append(gone), Owner::Nobody, None, effects);
+        }
         let name = op.name();
         let task = self.slot(vm).active().and_then(|active| active.task);
         let subtask = task.and_then(|task| self.tasks.get_mut(task)).and_then(|task| task.begin_subtask(name));
@@ -198,7 +202,7 @@ impl Machine {
 
     fn ended(&mut self, vm: u64, active: &Active, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
-        slot.look_wanted = true;
+        slot.look_wanted = !mutant!(NoLookAfter);
         if result.is_err() || active.op.goal().is_some() {
             self.abandon(vm, result.is_err(), effects);
         }
@@ -312,6 +316,9 @@ impl Machine {
         let renamed = renamed(&slot.rows, to);
         let text = to.text();
         let mut entries = slot.rows.entries(&slot.text, &Row::None);
+        if mutant!(OldNameStays) {
+            entries.clear();
+        }
         let mut rows: Vec<Row> = Vec::new();
         rows.extend(renamed.vm.clone().map(Row::Vm));
         rows.extend(renamed.vbds.iter().cloned().map(Row::Vbd));
@@ -341,6 +348,7 @@ impl Machine {
         let slot = self.slot_mut(vm);
         slot.job = Job::Rest;
         match outcome {
+            Outcome::Refused(_) if mutant!(IntentStays) => slot.rows.intent = None,
             Outcome::Ok(_) => slot.rows.intent = None,
             Outcome::Unknown(_) => {
                 slot.rows.intent = None;

@@ -65,6 +65,7 @@ impl Operation {
             Operation::Reboot { .. } => Some((&[Running, Paused], Running)),
             // Images of old carry no memory size: their VM reads as halted.
             Operation::Resume { .. } => Some((&[Suspended, Halted], Suspended)),
+            Operation::Remove if mutant!(RunningRemoved) => None,
             Operation::Remove => Some((&[Halted, Suspended], Halted)),
             Operation::Atomic(op) => match **op {
                 MicroOp::VbdInsert(..) | MicroOp::VbdEject(_) => Some((&[Running, Paused], Running)),
