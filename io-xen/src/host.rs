@@ -11,6 +11,7 @@ pub mod process;
 pub mod remote;
 #[cfg(feature = "simulated")]
 pub mod simulated;
+pub mod xen;
 
 use crate::config::{Choice, Config};
 use crate::failure::Failure;
