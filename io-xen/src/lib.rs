@@ -19,3 +19,4 @@ pub mod log;
 pub mod options;
 #[cfg(test)]
 mod scratch;
+pub mod xenstore;
