@@ -2,8 +2,6 @@
 
 use crate::log;
 use rustix::fs::{Access, access};
-use std::fs;
-use std::path::Path;
 
 /// Directories in which a Xen of the distribution may have its programs, the running version's first.
 fn libraries(version: &str) -> Vec<String> {
@@ -79,12 +77,4 @@ impl Places {
             eliloader: "/usr/bin/eliloader".to_owned(),
         }
     }
-}
-
-/// What `/proc/cpuinfo` says of the first processor, by its words.
-pub fn processor() -> Vec<(String, String)> {
-    let text = fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
-    let first = text.lines().take_while(|line| !line.is_empty());
-    let pairs = first.filter_map(|line| line.split_once(':'));
-    pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
 }

@@ -46,8 +46,8 @@ pub struct Subjects {
     pub paths: Vec<String>,
     /// Processes.
     pub processes: Vec<Handle>,
-    /// Whether it asks about domains.
-    pub domains: bool,
+    /// Domains.
+    pub domains: Vec<DomId>,
     /// Whether it asks about memory.
     pub memory: bool,
 }
@@ -67,7 +67,7 @@ impl Subjects {
                     }
                 }
                 Condition::Exited(process) | Condition::Said(process, _) => subjects.processes.push(*process),
-                Condition::Stopped(_) => subjects.domains = true,
+                Condition::Stopped(domid) => subjects.domains.push(*domid),
                 Condition::FreeMemory(_) => subjects.memory = true,
             }
         }

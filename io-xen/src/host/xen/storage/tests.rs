@@ -41,7 +41,7 @@ fn a_disk_has_one_writer_or_readers_whoever_asks() {
         ((1, false), (1, true), false),
         ((1, false), (2, false), true),
     ] {
-        let Rig { storage, .. } = rig("shared");
+        let Rig { storage, scratch: _scratch } = rig("shared");
         attach(&storage, "vbd/1/a", "sr/d", one, first).unwrap();
         attach(&storage, "vbd/1/a", "sr/d", one, first).expect("again is fine");
         // Another daemon of this host, or the next one.
