@@ -2,6 +2,7 @@
 
 use crate::clock;
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::time::Duration;
 use xenops_core::host::{Condition, DomId, DomainInfo, Fault, Handle, Process, Reply, View, Wait};
 
@@ -81,13 +82,13 @@ pub trait World {
     fn listen(&self, subjects: &Subjects) -> impl Ear;
 
     /// Looks. `Fault::Lost` where that is not possible now and may be later.
-    async fn see(&self, subjects: &Subjects) -> Result<Seen, Fault>;
+    fn see(&self, subjects: &Subjects) -> impl Future<Output = Result<Seen, Fault>>;
 }
 
 /// What tells of changes, as long as it lives.
 pub trait Ear {
     /// Until something may have changed since this was waited for last; at once, or soon, the first time.
-    async fn changed(&self) -> Result<(), Fault>;
+    fn changed(&self) -> impl Future<Output = Result<(), Fault>>;
 }
 
 /// Waits to the end.
