@@ -224,13 +224,14 @@ impl Store {
         self.tree.prune(id);
     }
 
+    /// Who watches below it, where there is nothing, is not told.
     fn vanish(&mut self, id: Id) {
-        self.tell(id, true);
         let node = self.tree.node_mut(id);
         let owner = node.perms.owner;
         if std::mem::replace(&mut node.present, false) {
             node.value = String::new();
             self.count(owner, -1);
+            self.tell(id, true);
         }
         let children = self.tree.take_children(id);
         if !children.is_empty() {
@@ -281,6 +282,12 @@ impl Store {
         self.raised.clear();
     }
 
+    /// Tokens raised since they were last taken, for one who drives a store without a world.
+    pub fn take_raised(&mut self) -> Vec<Token> {
+        let raised = std::mem::take(&mut self.raised).into_iter();
+        raised.filter_map(|interest| if let Interest::Token(token) = interest { Some(token) } else { None }).collect()
+    }
+
     /// Tell a waiting effect of changes of one node.
     pub(super) fn await_on(&mut self, path: &str, effect: u64) {
         if valid(path) {
@@ -300,9 +307,32 @@ impl Store {
 
     /// What a guest reads, where permissions let it.
     pub fn read_as(&self, domid: DomId, path: &str) -> Result<&str, Denied> {
-        let id = self.look(path).ok_or(Denied::Missing)?;
-        let node = self.tree.node(id);
-        may(&node.perms, domid, false).then_some(&*node.value).ok_or(Denied::Access)
+        let id = self.reach_as(domid, path, false)?;
+        Ok(&self.tree.node(id).value)
+    }
+
+    /// A node that a guest may read or write. Whether one is missing is for those to know who may do that with the
+    /// nearest node above it.
+    fn reach_as(&self, domid: DomId, path: &str, write: bool) -> Result<Id, Denied> {
+        if !valid(path) {
+            return Err(Denied::Invalid);
+        }
+        let mut id = ROOT;
+        let mut missing = false;
+        for name in names(path) {
+            match self.tree.child(id, name).filter(|child| self.tree.node(*child).present) {
+                Some(child) => id = child,
+                None => {
+                    missing = true;
+                    break;
+                }
+            }
+        }
+        match may(&self.tree.node(id).perms, domid, write) {
+            true if missing => Err(Denied::Missing),
+            true => Ok(id),
+            false => Err(Denied::Access),
+        }
     }
 
     /// A guest sets a value, where permissions and quotas let it. What it makes is its own.
@@ -349,14 +379,16 @@ impl Store {
         }
     }
 
-    /// A guest removes a node, where permissions let it.
+    /// A guest removes a node, where permissions let it; a missing one is fine if its parent is there.
     pub fn remove_as(&mut self, domid: DomId, path: &str) -> Result<(), Denied> {
-        let id = self.look(path).ok_or(Denied::Missing)?;
-        if !may(&self.tree.node(id).perms, domid, true) {
-            return Err(Denied::Access);
+        match self.reach_as(domid, path, true) {
+            Ok(_) => {
+                self.remove(path);
+                Ok(())
+            }
+            Err(Denied::Missing) if self.look(above(path)).is_some() => Ok(()),
+            Err(denied) => Err(denied),
         }
-        self.remove(path);
-        Ok(())
     }
 
     /// A domain has died: what it owned is removed, what named it in its permissions does so no more.
@@ -387,6 +419,14 @@ impl Store {
             }
             self.bury_below(child, path, domid);
         }
+    }
+}
+
+/// The path of a node's parent.
+fn above(path: &str) -> &str {
+    match path.rfind('/') {
+        None | Some(0) => "/",
+        Some(end) => &path[..end],
     }
 }
 

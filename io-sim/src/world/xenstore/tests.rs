@@ -11,10 +11,7 @@ fn store(pairs: &[(&str, &str)]) -> Store {
 }
 
 fn raised(store: &mut Store) -> Vec<u64> {
-    let tokens = std::mem::take(&mut store.raised).into_iter();
-    let mut tokens: Vec<u64> = tokens
-        .map(|interest| if let Interest::Token(token) = interest { token.0 } else { panic!("no wait") })
-        .collect();
+    let mut tokens: Vec<u64> = store.take_raised().into_iter().map(|token| token.0).collect();
     tokens.sort_unstable();
     tokens.dedup();
     tokens
