@@ -11,6 +11,7 @@ pub mod database;
 pub mod driver;
 pub mod failure;
 pub mod flights;
+pub mod guest;
 pub mod host;
 pub mod inbox;
 pub mod instance;
@@ -20,3 +21,4 @@ pub mod options;
 #[cfg(test)]
 mod scratch;
 pub mod xenstore;
+pub mod xen;
