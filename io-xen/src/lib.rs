@@ -20,5 +20,5 @@ pub mod log;
 pub mod options;
 #[cfg(test)]
 mod scratch;
-pub mod xenstore;
 pub mod xen;
+pub mod xenstore;

@@ -24,7 +24,8 @@ impl Ear for Listening {
         match &self.interest {
             None => heard.await,
             Some(interest) => {
-                let changed = async { interest.changed().await.map_err(|error| error.fault("watch what is waited for")) };
+                let changed =
+                    async { interest.changed().await.map_err(|error| error.fault("watch what is waited for")) };
                 smol::future::or(heard, changed).await
             }
         }
@@ -57,7 +58,8 @@ impl World for Parts {
             seen.values = subjects.paths.iter().filter_map(present).collect();
         }
         let processes = subjects.processes.iter();
-        seen.processes = processes.filter_map(|process| Some((*process, self.processes.get(*process)?.shown()))).collect();
+        seen.processes =
+            processes.filter_map(|process| Some((*process, self.processes.get(*process)?.shown()))).collect();
         for domid in subjects.domains.iter().copied() {
             seen.domains.extend(self.xen(move |xen| xen.look(domid)).await?);
         }
