@@ -65,7 +65,10 @@ mod tests {
             let layout = Layout::of(version);
             let x86 = layout.vmtrace + 4 + if layout.cpupool { 4 } else { 0 };
             assert_eq!(x86 + 8, layout.create_bytes, "{version}");
-            assert!(layout.pages % 8 == 0 && layout.pages + 5 * 8 + 8 * 4 == layout.physical_bytes, "{version}");
+            assert!(
+                layout.pages.is_multiple_of(8) && layout.pages + 5 * 8 + 8 * 4 == layout.physical_bytes,
+                "{version}"
+            );
         }
     }
 }
