@@ -48,6 +48,8 @@ pub struct Spawn {
     pub args: Vec<String>,
     /// Variables added to a minimal environment.
     pub env: Vec<(String, String)>,
+    /// A directory (absolute path) that is made empty before it starts, for what it leaves behind.
+    pub scratch: Option<String>,
     /// A stream handed over as a descriptor, which the program finds at the argument `{stream}`.
     pub stream: Option<Handle>,
 }

@@ -81,7 +81,7 @@ pub enum Request {
     SyncImage(Handle),
     /// Close a stream; unknown is fine.
     CloseStream(Handle),
-    /// Remove files that a boot loader or a helper left (absolute paths); missing is fine.
+    /// Remove files, and directories with all that is in them, that programs left (absolute paths); missing is fine.
     RemoveFiles(Vec<String>),
     /// Make record entries durable, in order, all of one request or none of it; part of the driver turn's one
     /// append and sync. Requests are appended in the order they were given.

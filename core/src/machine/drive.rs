@@ -164,7 +164,7 @@ impl Machine {
         };
         match verdict {
             // A client that builds its domain step by step is not done with it.
-            Verdict::Repair(Repair::Shutdown, _) if self.slot(vm).constructing => {
+            Verdict::Repair(Repair::Shutdown, _) if self.slot(vm).is_constructing(self.now.mono) => {
                 self.finish_ended(vm, effects);
                 self.begin_next(vm, effects)
             }
@@ -269,7 +269,7 @@ impl Machine {
             return self.begin_import(vm, task, *metadata, effects);
         }
         let mut steps = self.slot(vm).subject().map_or_else(Vec::new, |subject| plan(&op, &subject));
-        if self.slot(vm).constructing && matches!(&op, Operation::Atomic(op) if **op == MicroOp::VmUnpause) {
+        if self.slot(vm).constructing.is_some() && matches!(&op, Operation::Atomic(op) if **op == MicroOp::VmUnpause) {
             steps.insert(0, MicroOp::VmSetActionRequest(ActionRequest::None).into());
         }
         let expires = steps.iter().map(crate::operation::Step::expiry).sum::<u64>().max(60 * SECOND);

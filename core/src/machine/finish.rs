@@ -5,6 +5,7 @@ use super::rows::Row;
 use super::run::{Begun, NodeId};
 use super::slot::{Ended, Job, Seat};
 use super::tasks::SubState;
+use super::timers::Alarm;
 use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
 use crate::host::time::{MILLISECOND, SECOND};
@@ -12,6 +13,9 @@ use crate::host::{Entry, Fault, Outcome, Request, Uuid};
 use crate::interface::{Answer, Error, Value, dynamic};
 use crate::operation::Operation;
 use crate::recovery::{Intent, Repair};
+
+/// How long a domain that a client builds step by step may wait for its next step: then nobody will finish it.
+const CONSTRUCTION_PATIENCE: u64 = 600 * SECOND;
 
 impl Machine {
     /// The intent is durable, or could not be made so: then nothing has happened and the operation fails (H69).
@@ -168,12 +172,21 @@ impl Machine {
             self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
             return;
         }
-        self.slot_mut(vm).constructing = match &active.op {
-            Operation::VbdHotplug(_) | Operation::VifHotplug(_) => self.slot(vm).constructing,
-            op => result.is_ok() && op.constructs(),
-        };
+        self.keep_constructing(vm, &active.op, result.is_ok());
         let result = result.map(|()| active.result.clone());
         self.ended(vm, active.task, result, effects);
+    }
+
+    /// A client that has made one step of a domain has a while for the next.
+    fn keep_constructing(&mut self, vm: u64, op: &Operation, well: bool) {
+        if matches!(op, Operation::VbdHotplug(_) | Operation::VifHotplug(_)) {
+            return;
+        }
+        let until = (well && op.constructs()).then(|| self.now.mono.saturating_add(CONSTRUCTION_PATIENCE));
+        self.slot_mut(vm).constructing = until;
+        if let Some(until) = until {
+            self.timers.set(until, Alarm::Look(vm));
+        }
     }
 
     fn ended(&mut self, vm: u64, task: Option<TaskId>, result: Result<Option<Value>, Failure>, effects: &mut Effects) {

@@ -34,9 +34,11 @@ impl Machine {
         assert_eq!(self.budget.state().2, parked, "whoever waits for a worker has one request parked");
     }
 
-    /// Whether nothing is in flight, queued or wanted: only time, a client or the host can change anything.
+    /// Whether nothing is in flight, queued, wanted or to be given up: only a client or the host can change anything.
     pub fn is_at_rest(&self) -> bool {
-        self.flights.is_empty()
-            && self.vms.iter().all(|(_, slot)| slot.is_settled() && slot.queue.is_empty() || slot.rows.vm.is_none())
+        let rests = |slot: &super::slot::Slot| {
+            slot.is_settled() && slot.queue.is_empty() && !slot.is_constructing(self.now.mono)
+        };
+        self.flights.is_empty() && self.vms.iter().all(|(_, slot)| rests(slot) || slot.rows.vm.is_none())
     }
 }

@@ -48,8 +48,8 @@ pub(crate) struct Slot {
     pub(crate) ended: Option<Ended>,
     /// The domain that this daemon made last, and when.
     pub(crate) made: Option<(DomId, Now)>,
-    /// A client builds its domain step by step: what is not complete may stay.
-    pub(crate) constructing: bool,
+    /// A client builds its domain step by step: what is not complete may stay until this monotonic time.
+    pub(crate) constructing: Option<u64>,
     /// The domain whose paths are watched.
     pub(crate) watched: Option<DomId>,
     /// Requests that wait for the budget: whose, what, and whether cancellation may not answer them.
@@ -162,7 +162,7 @@ impl Slot {
             stragglers: BTreeSet::new(),
             ended: None,
             made: None,
-            constructing: false,
+            constructing: None,
             watched: None,
             parked: Vec::new(),
             changes: VecDeque::new(),
@@ -201,6 +201,11 @@ impl Slot {
         use crate::recovery::Repair;
         let running = self.active().map(|active| &active.op);
         matches!(running, Some(Operation::Reboot { .. } | Operation::Repair(Repair::Restart { .. })))
+    }
+
+    /// A client that builds its domain step by step is not done with it.
+    pub(crate) fn is_constructing(&self, mono: u64) -> bool {
+        self.constructing.is_some_and(|until| mono < until)
     }
 
     /// A hard power-off waits first in line.

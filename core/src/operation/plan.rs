@@ -27,7 +27,7 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         Operation::VbdHotunplug(device, force) => devices::unplug_vbd(device, *force),
         Operation::VifHotplug(device) => devices::plug_vif(device),
         Operation::VifHotunplug(device, force) => devices::unplug_vif(device, *force),
-        Operation::Atomic(op) => vec![Step::Do((**op).clone())],
+        Operation::Atomic(op) => atomic(op),
         Operation::Remove => vec![MicroOp::VmRemove.into()],
         Operation::Rename(to) => vec![MicroOp::VmRename(*to).into()],
         Operation::RemoveVbd(_) | Operation::RemoveVif(_) | Operation::ImportMetadata(_) | Operation::CheckState => {
@@ -35,6 +35,12 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         }
         Operation::Repair(wanted) => repair(wanted, subject),
     }
+}
+
+/// On its own even the destruction of a domain has a point of no return.
+fn atomic(op: &MicroOp) -> Vec<Step> {
+    let commit = matches!(op, MicroOp::VmDestroy { .. }).then_some(Step::Commit);
+    commit.into_iter().chain([op.clone().into()]).collect()
 }
 
 fn hook(hook: Hook, reason: &'static str) -> Step {

@@ -333,6 +333,7 @@ fn stranger(world: &mut World) -> u32 {
         program: "/usr/lib/xen/bin/xl".to_owned(),
         args: ["-domid", "1", "-mem_start_mib", "16"].map(str::to_owned).to_vec(),
         env: Vec::new(),
+        scratch: None,
         stream: None,
     };
     let requests = [

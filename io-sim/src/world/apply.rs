@@ -60,9 +60,7 @@ impl World {
             Request::ReadImage(stream) => self.read_image(stream),
             Request::SyncImage(stream) => self.images.sync(stream).map(unit),
             Request::CloseStream(stream) => Ok(unit(self.images.close(stream))),
-            Request::RemoveFiles(files) => Ok(unit(files.iter().for_each(|file| {
-                self.disk.left.remove(file);
-            }))),
+            Request::RemoveFiles(files) => Ok(unit(files.iter().for_each(|file| self.disk.remove(file)))),
             Request::Append(_) if self.disk.full => Err(Fault::NoSpace("the journal".to_owned())),
             Request::Append(entries) => Ok(unit(self.disk.append(entries))),
             Request::Wait(_) | Request::Domain(..) | Request::Kill(..) => unreachable!("answered in their own time"),

@@ -31,6 +31,12 @@ impl Files {
         }
     }
 
+    /// A file goes, or a directory with all that is in it.
+    pub(super) fn remove(&mut self, path: &str) {
+        let within = |file: &str| file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.left.retain(|file| !within(file));
+    }
+
     /// The host was started again: what stands in memory is lost. Records are, where `kept` says no.
     pub(super) fn reboot(&mut self, kept: bool) {
         self.left.clear();

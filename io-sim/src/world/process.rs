@@ -124,6 +124,9 @@ impl World {
         if self.processes.handles.contains_key(&spawn.process) {
             return Err(Fault::Exists(format!("process {}", spawn.process.0)));
         }
+        if let Some(directory) = &spawn.scratch {
+            self.disk.remove(directory);
+        }
         let takes = takes(spawn.role);
         if let (Some(stream), Some(domid)) = (spawn.stream, spawn.domid) {
             self.images.hand_over(stream, domid);

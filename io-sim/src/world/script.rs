@@ -199,8 +199,10 @@ impl World {
             Some(_) => return,
             None => {}
         }
+        let scratch = self.processes.all.get(&pid).and_then(|process| process.spawn.scratch.clone());
+        let directory = scratch.unwrap_or_else(|| "/var/run/xend/boot".to_owned());
         for (word, file) in [("kernel", "boot_kernel"), ("ramdisk", "boot_ramdisk")] {
-            let path = format!("/var/run/xen/pygrub/{file}.{pid}");
+            let path = format!("{directory}/{file}.{pid}");
             self.says(pid, format!("{word} {path}"));
             self.disk.left.insert(path);
         }

@@ -67,7 +67,7 @@ async fn build_from(host: &Host, domid: DomId, kind: &BuilderInfo, image: &Image
     }
     image_args(&mut args, image);
     let program = context.facts.guest_helper.clone();
-    let program = Program { role: Role::Builder, domid: Some(domid), program, args, env: Vec::new() };
+    let program = Program { role: Role::Builder, domid: Some(domid), program, args, env: Vec::new(), scratch: None };
     let (lines, exit) = process::run(host, program, HELPER_PATIENCE).await?;
     let rings = match helper::last_word(&lines) {
         _ if exit.is_none() => return Err(internal("guest builder did not end in time")),

@@ -2,7 +2,7 @@
 
 use super::{destroy, kernel, paths, vbd};
 use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
-use crate::host::{Batch, StorageCall};
+use crate::host::{Batch, Request, StorageCall};
 use crate::interface::vm::{BuilderInfo, PvBoot};
 use crate::interface::{Disk, Vbd, Vm};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(super) async fn clean(host: &Host, suspended: bool) -> Result<Product, Failu
     {
         return host.become_op(MicroOp::VmClean { suspended }).await;
     }
+    host.act(Request::RemoveFiles(vec![kernel::boot_directory(&context.text)])).await?;
     if boots_from_storage(&context.vm) {
         host.storage(StorageCall::Destroy { dp: kernel::boot_datapath(&context.text) }).await?;
     }

@@ -95,6 +95,7 @@ async fn start(host: &Host, domid: DomId, args: Vec<String>) -> Result<(), Failu
         program: context.facts.qemu.clone(),
         args,
         env: env.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        scratch: None,
         stream: None,
     };
     host.act(Request::Spawn(spawn)).await?;

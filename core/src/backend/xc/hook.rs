@@ -39,6 +39,7 @@ async fn run_file(host: &Host, hook: Hook, reason: &'static str, name: &str) -> 
         program: format!("{}/{script}", context.facts.hooks),
         args,
         env: Vec::new(),
+        scratch: None,
     };
     let (lines, exit) = process::run(host, program, context.settings.hook_timeout).await?;
     let code = match exit {

@@ -11,8 +11,8 @@ use crate::interface::{Disk, Error, Maybe, Pairs};
 /// Nanoseconds that a boot loader may take.
 const PATIENCE: u64 = 300 * crate::host::time::SECOND;
 
-/// Directories from which a boot loader may hand out files.
-const HANDED_OUT: [&str; 2] = ["/var/run/xen/pygrub", "/var/run/xend/boot"];
+/// The directory from which `eliloader` hands out files.
+const ELILOADER_FILES: &str = "/var/run/xend/boot";
 
 /// An image to build a domain from.
 pub(super) struct Image {
@@ -116,31 +116,47 @@ pub(super) fn boot_datapath(uuid: &str) -> String {
     format!("xenopsd/boot/{uuid}")
 }
 
+/// What `pygrub` finds for a VM is here, under a name that is known before it runs: a crash leaves nothing unnamed.
+pub(super) fn boot_directory(uuid: &str) -> String {
+    format!("/var/run/xen/pygrub/{uuid}")
+}
+
 /// Run the boot loader on a disk that dom0 can open.
 async fn load(host: &Host, boot: &PvIndirectBoot, disk: &str) -> Result<Kernel, Failure> {
     let context = host.context();
     let eliloader = boot.bootloader.rsplit('/').next() == Some("eliloader");
+    let directory = boot_directory(&context.text);
     let mut args: Vec<String> = if eliloader {
         vec!["-q".to_owned(), "--vm".to_owned(), context.text.clone()]
     } else {
-        vec!["--output-format=simple".to_owned(), "-q".to_owned()]
+        vec!["--output-format=simple".to_owned(), format!("--output-directory={directory}"), "-q".to_owned()]
     };
     args.extend(boot.bootloader_args.split_whitespace().map(str::to_owned));
     args.push(disk.to_owned());
-    let program = if eliloader { &context.facts.eliloader } else { &context.facts.pygrub };
-    let program =
-        Program { role: Role::Bootloader, domid: context.domid, program: program.clone(), args, env: Vec::new() };
+    let (program, scratch) = match eliloader {
+        true => (context.facts.eliloader.clone(), None),
+        false => (context.facts.pygrub.clone(), Some(directory)),
+    };
+    let program = Program {
+        role: Role::Bootloader,
+        domid: context.domid,
+        program,
+        args,
+        env: Vec::new(),
+        scratch: scratch.clone(),
+    };
     let (lines, exit) = process::run(host, program, PATIENCE).await?;
     if exit != Some(Exit::Code(0)) {
         let said = lines.iter().find_map(|line| Some(line.split_once("RuntimeError: ")?.1));
         let text = said.map_or_else(|| process::ending(exit), str::to_owned);
         return Err(Error::BootloaderError(context.text.clone(), text).into());
     }
-    parse(&lines, boot).map_err(|text| process::internal(format!("boot loader: {text}")))
+    parse(&lines, boot, scratch).map_err(|text| process::internal(format!("boot loader: {text}")))
 }
 
-/// What a boot loader said: `kernel`, `ramdisk` and `args`, each once at most.
-fn parse(lines: &[String], boot: &PvIndirectBoot) -> Result<Kernel, String> {
+/// What a boot loader said: `kernel`, `ramdisk` and `args`, each once at most. `scratch` is the directory that it was
+/// given, which goes as a whole.
+fn parse(lines: &[String], boot: &PvIndirectBoot, scratch: Option<String>) -> Result<Kernel, String> {
     let (mut path, mut ramdisk, mut args) = (None, None, None);
     for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -154,16 +170,17 @@ fn parse(lines: &[String], boot: &PvIndirectBoot) -> Result<Kernel, String> {
             return Err(format!("{word} given twice"));
         }
     }
-    let path = handed_out(path.ok_or("no kernel given")?)?;
-    let ramdisk = ramdisk.map(handed_out).transpose()?;
+    let directory = scratch.as_deref().unwrap_or(ELILOADER_FILES);
+    let path = handed_out(path.ok_or("no kernel given")?, directory)?;
+    let ramdisk = ramdisk.map(|file| handed_out(file, directory)).transpose()?;
     let words = [args.unwrap_or_default(), boot.legacy_args.clone(), boot.extra_args.clone()];
-    let files = [Some(path.clone()), ramdisk.clone()].into_iter().flatten().collect();
+    let files = scratch.map_or_else(|| [path.clone()].into_iter().chain(ramdisk.clone()).collect(), |all| vec![all]);
     Ok(Kernel { path, cmdline: words.join(" "), ramdisk, files })
 }
 
-/// The file, once `.` and `..` are resolved as text, if it lies directly in a directory for such files: we will
+/// The file, once `.` and `..` are resolved as text, if it lies directly in the directory for such files: we will
 /// remove it, and its name may come from the guest's disk.
-fn handed_out(path: String) -> Result<String, String> {
+fn handed_out(path: String, directory: &str) -> Result<String, String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -175,8 +192,8 @@ fn handed_out(path: String) -> Result<String, String> {
         }
     }
     let resolved = format!("/{}", parts.join("/"));
-    let directory = resolved.rsplit_once('/').map_or("", |(directory, _)| directory);
-    if path.starts_with('/') && HANDED_OUT.contains(&directory) {
+    let parent = resolved.rsplit_once('/').map_or("", |(parent, _)| parent);
+    if path.starts_with('/') && parent == directory {
         Ok(resolved)
     } else {
         Err(format!("file outside of the boot directory: {path}"))
@@ -210,7 +227,7 @@ mod tests {
         ];
         for (lines, expected) in table {
             let lines: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
-            let got = parse(&lines, &boot);
+            let got = parse(&lines, &boot, Some("/var/run/xen/pygrub".to_owned()));
             let got = got.as_ref().map(|k| (k.path.as_str(), k.cmdline.as_str())).map_err(String::as_str);
             assert_eq!(got, expected, "{lines:?}");
         }

@@ -38,10 +38,10 @@
 //!
 //! # `Role::Bootloader`
 //!
-//! `pygrub --output-format=simple -q <bootloader_args> <disk>` or `eliloader -q --vm <uuid> <bootloader_args> <disk>`.
-//! Says `kernel <path>`, and may say `ramdisk <path>` and `args <text>`, each once. Paths lie directly in
-//! `/var/run/xen/pygrub` or `/var/run/xend/boot`; we remove the files. On failure its status is not 0 and a line with
-//! `RuntimeError: ` says why.
+//! `pygrub --output-format=simple --output-directory=/var/run/xen/pygrub/<uuid> -q <bootloader_args> <disk>`, where that
+//! directory is made for it, or `eliloader -q --vm <uuid> <bootloader_args> <disk>`. Says `kernel <path>`, and may say
+//! `ramdisk <path>` and `args <text>`, each once. Paths lie directly in that directory or in `/var/run/xend/boot`; we
+//! remove them. On failure its status is not 0 and a line with `RuntimeError: ` says why.
 
 use crate::backend::{Failure, Host};
 use crate::host::{Condition, DomId, Exit, Process, Request, Role, Spawn};
@@ -59,6 +59,8 @@ pub(super) struct Program {
     pub(super) args: Vec<String>,
     /// Environment.
     pub(super) env: Vec<(String, String)>,
+    /// A directory for what it leaves.
+    pub(super) scratch: Option<String>,
 }
 
 /// Run a program to its end, at most `nanoseconds`. What it said, and how it ended; none if time ran out.
@@ -68,8 +70,8 @@ pub(super) async fn run(
     nanoseconds: u64,
 ) -> Result<(Vec<String>, Option<Exit>), Failure> {
     let process = host.handle().await?;
-    let Program { role, domid, program, args, env } = program;
-    let spawn = Spawn { process, role, domid, program, args, env, stream: None };
+    let Program { role, domid, program, args, env, scratch } = program;
+    let spawn = Spawn { process, role, domid, program, args, env, scratch, stream: None };
     let body = async {
         host.act(Request::Spawn(spawn)).await?;
         host.wait(vec![Condition::Exited(process)], nanoseconds).await

@@ -18,6 +18,9 @@ pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
     let new = host.find_domains(to).await?;
     let domid = old.iter().chain(&new).map(|info| info.domid).next();
     let trees = Trees::read(host, &to, domid).await?;
+    if old.is_empty() && trees.is_moved {
+        return Ok(());
+    }
     // A domain that has the new handle already and still belongs to the old tree was being renamed.
     let begun = new.iter().all(|info| Some(info.domid) == domid && trees.is_ours);
     if !begun || trees.target_taken {
@@ -35,6 +38,8 @@ pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
 struct Trees {
     /// The domain names this VM as its own.
     is_ours: bool,
+    /// It has been moved; only its rows have not.
+    is_moved: bool,
     /// Another VM stands where this one is to go.
     target_taken: bool,
     vm: Vec<(String, String)>,
@@ -49,6 +54,7 @@ impl Trees {
             tree(paths::vm(from)),
             tree(paths::scratch(from)),
             Query::Value(format!("{}/uuid", paths::vm(&to.text()))),
+            Query::Value(renamed_from(&to.text())),
         ];
         queries.extend(domid.map(|domid| Query::Value(format!("{}/vm", paths::domain(domid)))));
         let mut found = host.read(queries).await?.into_iter();
@@ -58,8 +64,9 @@ impl Trees {
         };
         let (vm, scratch) = (nodes(), nodes());
         let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
+        let is_moved = found.next() == Some(Found::Value(Some(from.clone())));
         let is_ours = found.next() == Some(Found::Value(Some(paths::vm(from))));
-        Ok(Trees { is_ours, target_taken, vm, scratch })
+        Ok(Trees { is_ours, is_moved, target_taken, vm, scratch })
     }
 
     fn move_to(self, batch: &mut Batch, from: &str, to: &str, domid: Option<DomId>) {
@@ -81,5 +88,11 @@ impl Trees {
             }
             batch.remove(old);
         }
+        // Rows follow: should that fail, this tells a move that is done from a target that is taken.
+        batch.write(renamed_from(to), from);
     }
+}
+
+fn renamed_from(uuid: &str) -> String {
+    format!("{}/renamed-from", paths::scratch(uuid))
 }

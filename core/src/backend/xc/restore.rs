@@ -44,7 +44,16 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
 async fn spawn(host: &Host, domid: DomId, process: Handle, stream: Handle, args: Vec<String>) -> Result<(), Failure> {
     let program = host.context().facts.guest_helper.clone();
     let role = Role::Restorer;
-    let spawn = Spawn { process, role, domid: Some(domid), program, args, env: Vec::new(), stream: Some(stream) };
+    let spawn = Spawn {
+        process,
+        role,
+        domid: Some(domid),
+        program,
+        args,
+        env: Vec::new(),
+        scratch: None,
+        stream: Some(stream),
+    };
     host.act(Request::Spawn(spawn)).await
 }
 

@@ -36,7 +36,16 @@ pub(super) async fn save(host: &Host, disk: &Disk) -> Result<Product, Failure> {
         }
         let program = context.facts.guest_helper.clone();
         let role = Role::Saver;
-        let spawn = Spawn { process, role, domid: Some(domid), program, args, env: Vec::new(), stream: Some(stream) };
+        let spawn = Spawn {
+            process,
+            role,
+            domid: Some(domid),
+            program,
+            args,
+            env: Vec::new(),
+            scratch: None,
+            stream: Some(stream),
+        };
         host.act(Request::Spawn(spawn)).await?;
         host.become_op(MicroOp::VmSaveDialogue(turn.clone())).await
     };

@@ -41,6 +41,7 @@ pub(super) async fn run(host: &Host, call: &Call<'_>) -> Result<Option<Exit>, Fa
         program: script.to_owned(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         env,
+        scratch: None,
     };
     let timeout = host.context().settings.hotplug_timeout;
     Ok(process::run(&host.shielded(), program, timeout).await?.1)

@@ -177,6 +177,7 @@ fn a_qdisk_is_served_by_its_own_domains_qemu_only() {
         program,
         args: ["-netdev", "type=tap,id=net0,ifname=vif1.0-emu,br=xenbr0"].map(str::to_owned).to_vec(),
         env: Vec::new(),
+        scratch: None,
         stream: None,
     };
     let qemu = daemon.world.facts().qemu.clone();

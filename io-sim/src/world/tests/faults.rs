@@ -87,6 +87,7 @@ fn a_helper_does_not_outlive_what_it_talks_to_by_much() {
             program: daemon.world.facts().guest_helper.clone(),
             args: args.split(' ').map(str::to_owned).collect(),
             env: Vec::new(),
+            scratch: None,
             stream: None,
         };
         daemon.ask(Request::Spawn(spawn));

@@ -17,7 +17,16 @@ impl Daemon {
         let args = format!("-mode {mode} -domid {domid} -fd {{stream}}");
         let program = self.world.facts().guest_helper.clone();
         let args = args.split(' ').map(str::to_owned).collect();
-        let spawn = Spawn { process: Handle(handle), role, domid: Some(domid), program, args, env: vec![], stream };
+        let spawn = Spawn {
+            process: Handle(handle),
+            role,
+            domid: Some(domid),
+            program,
+            args,
+            env: vec![],
+            scratch: None,
+            stream,
+        };
         self.ask(Request::Spawn(spawn));
     }
 
@@ -272,7 +281,8 @@ fn an_hvm_guest_starts_with_its_device_model() {
     assert_eq!(daemon.guest(domid).life, Life::Booting, "its firmware waits for hardware");
     let program = daemon.world.facts().qemu.clone();
     let (process, role) = (Handle(9), Role::DeviceModel);
-    let spawn = Spawn { process, role, domid: Some(domid), program, args: vec![], env: vec![], stream: None };
+    let spawn =
+        Spawn { process, role, domid: Some(domid), program, args: vec![], env: vec![], scratch: None, stream: None };
     daemon.ask(Request::Spawn(spawn));
     daemon.rest();
     assert_eq!(daemon.guest(domid).life, Life::Up);

@@ -99,6 +99,7 @@ impl Daemon {
             program,
             args: args.split(' ').map(str::to_owned).collect(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            scratch: None,
             stream: None,
         };
         self.ask(Request::Spawn(spawn));

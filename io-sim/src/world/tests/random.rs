@@ -123,6 +123,7 @@ impl Wild {
             program: "/bin/program".to_owned(),
             args: args.split(' ').map(str::to_owned).collect(),
             env: vec![("XENBUS_PATH".to_owned(), format!("backend/{kind}"))],
+            scratch: None,
             stream: Some(Handle(self.below(3).into())),
         }
     }

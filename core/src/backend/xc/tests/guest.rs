@@ -257,7 +257,8 @@ impl World {
                 Process { lines: vec!["said".to_owned()], exit }
             }
             Role::Bootloader => {
-                let lines = ["kernel /var/run/xen/pygrub/k", "args ro"].map(str::to_owned).to_vec();
+                let directory = spawn.scratch.as_deref().expect("pygrub has a directory of its own");
+                let lines = vec![format!("kernel {directory}/k"), "args ro".to_owned()];
                 Process { lines, exit: Some(Exit::Code(0)) }
             }
         };

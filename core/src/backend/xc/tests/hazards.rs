@@ -174,9 +174,23 @@ fn h12_a_rename_that_was_cut_short_is_finished() {
         assert_eq!(world.domains[&7].handle, to);
         assert_eq!(world.get("/local/domain/7/vm"), Some(format!("/vm/{}", to.text()).as_str()));
         assert_eq!(world.get(&format!("/vm/{}/devices/vbd/xvda", to.text())), Some("1"));
+        // Beside what it had: from where it came.
+        let mark = format!("/xapi/{}/renamed-from", to.text());
+        assert_eq!(world.store.remove(&mark).as_deref(), Some(UUID));
         assert_eq!(world.store.len(), nodes);
         assert!(!world.store.iter().any(|(path, value)| path.contains(UUID) || value.contains(UUID)));
     }
+}
+
+// Fails when `rename` does not know that it has moved all already: its target then counts as taken, for ever.
+#[test]
+fn h12_a_rename_whose_rows_did_not_follow_is_done() {
+    let to = "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap();
+    let mut world = running(plain(pv()));
+    world.ok(MicroOp::VmRename(to));
+    let moved = world.store.clone();
+    world.ok(MicroOp::VmRename(to));
+    assert_eq!(world.store, moved);
 }
 
 // Fails when `create` makes the record after the domain.

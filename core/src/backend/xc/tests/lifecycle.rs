@@ -76,13 +76,14 @@ fn a_boot_loaders_kernel_is_built_and_removed() {
     let expected = "
         attach xenopsd/boot/a754076e-097e-419b-8c50-1d5e85e7a3a6 sr/boot ro
         activate xenopsd/boot/a754076e-097e-419b-8c50-1d5e85e7a3a6
-        spawn Bootloader pygrub --output-format=simple -q /dev/sr/boot
+        spawn Bootloader pygrub --output-format=simple --output-directory=/var/run/xen/pygrub/a754076e-097e-419b-8c50-1d5e85e7a3a6 -q /dev/sr/boot
         wait exited
         forget process
         destroy xenopsd/boot/a754076e-097e-419b-8c50-1d5e85e7a3a6
         Memory";
     assert!(trace.starts_with(&lines(expected)), "{trace}");
-    assert!(trace.ends_with("RemoveFiles([\"/var/run/xen/pygrub/k\"])"), "{trace}");
+    let removed = "RemoveFiles([\"/var/run/xen/pygrub/a754076e-097e-419b-8c50-1d5e85e7a3a6\"])";
+    assert!(trace.ends_with(removed), "{trace}");
 
     let boot = PvBoot::Indirect(PvIndirectBoot::default());
     let mut world = plain(BuilderInfo::Pv(PvInfo { boot, ..info }));
@@ -344,6 +345,7 @@ fn a_destruction_leaves_nothing() {
     assert_eq!(trace(&mut world, MicroOp::VmDestroy { keep_extra: true }), lines(expected));
     let expected = "
         read 8
+        RemoveFiles([\"/var/run/xen/pygrub/a754076e-097e-419b-8c50-1d5e85e7a3a6\"])
         store -scratch -vm
         record extra: drop";
     assert_eq!(trace(&mut world, MicroOp::VmClean { suspended: false }), lines(expected));
