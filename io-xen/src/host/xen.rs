@@ -37,7 +37,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use storage::Storage;
-use xenops_core::host::{DomainInfo, Fault, HostFacts, Outcome, Reply, Request, Role, Spawn, Uuid};
+use xenops_core::host::{DomainInfo, Fault, HostFacts, Outcome, Reply, Request, Spawn, Uuid};
 use xenops_core::machine::EffectId;
 
 /// What all daemons of this host share, until its next boot.
@@ -231,10 +231,8 @@ impl Parts {
     }
 
     fn spawn(&self, spawn: &Spawn) -> Result<(), Fault> {
-        if spawn.role == Role::Bootloader {
-            // Where pygrub leaves what it takes from a disk.
-            let directory = Path::new(DEVICE_MODELS).join("pygrub");
-            std::fs::create_dir_all(&directory).map_err(|error| faults::fault(directory.display(), &error))?;
+        if let Some(directory) = &spawn.scratch {
+            files::make_empty(directory)?;
         }
         let file = spawn.stream.map(|stream| self.images.hand_over(stream, spawn.domid)).transpose()?;
         self.processes.spawn(spawn, file.as_deref())

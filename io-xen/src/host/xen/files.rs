@@ -4,6 +4,7 @@ use super::faults::fault;
 use rustix::fs::{Access, access};
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use xenops_core::host::Fault;
 
@@ -25,16 +26,35 @@ pub fn hooks(hooks: &Path, directory: &str) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-/// Removes files; missing ones are fine. All are tried, the first failure is told.
+/// Removes files, and directories with all that is in them; missing ones are fine. All are tried, the first failure
+/// is told.
 pub fn remove(paths: &[String]) -> Result<(), Fault> {
-    let remove = |path: &String| match fs::remove_file(path) {
-        _ if !path.starts_with('/') => Err(Fault::Other(format!("{path} is not absolute"))),
+    paths.iter().map(|path| remove_one(path)).fold(Ok(()), Result::and)
+}
+
+fn remove_one(path: &str) -> Result<(), Fault> {
+    if !path.starts_with('/') {
+        return Err(Fault::Other(format!("{path} is not absolute")));
+    }
+    // A link is removed, not what it leads to.
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(fault(path, &error))
         }
         _ => Ok(()),
-    };
-    paths.iter().map(remove).fold(Ok(()), Result::and)
+    }
+}
+
+/// Makes a directory empty, for nobody else's eyes: a guest's kernel may come to lie in it.
+pub fn make_empty(path: &str) -> Result<(), Fault> {
+    remove_one(path)?;
+    let mut directory = fs::DirBuilder::new();
+    directory.recursive(true).mode(0o700).create(path).map_err(|error| fault(path, &error))
 }
 
 #[cfg(test)]
@@ -58,13 +78,21 @@ mod tests {
     }
 
     #[test]
-    fn all_files_are_removed_even_if_one_cannot_be() {
+    fn all_is_removed_even_if_one_cannot_be_and_links_lead_nowhere() {
         let scratch = Scratch::new("remove");
         let path = |name: &str| scratch.path().join(name).display().to_string();
-        fs::create_dir(path("directory")).unwrap();
-        fs::write(path("file"), "").unwrap();
-        remove(&[path("none"), path("none/below")]).unwrap();
-        remove(&[path("directory"), "relative".to_owned(), path("file")]).unwrap_err();
-        assert!(!Path::new(&path("file")).exists() && Path::new(&path("directory")).exists());
+        fs::create_dir_all(path("directory/below")).unwrap();
+        fs::create_dir(path("kept")).unwrap();
+        fs::write(path("kept/file"), "").unwrap();
+        std::os::unix::fs::symlink(path("kept"), path("directory/link")).unwrap();
+        std::os::unix::fs::symlink(path("kept"), path("link")).unwrap();
+        remove(&[path("none"), path("kept/file/below")]).unwrap();
+        remove(&["relative".to_owned(), path("directory"), path("link")]).unwrap_err();
+        let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["kept"]);
+        make_empty(&path("kept")).unwrap();
+        make_empty(&path("new/below")).unwrap();
+        assert_eq!(fs::read_dir(path("kept")).unwrap().count(), 0);
+        assert_eq!(fs::metadata(path("new/below")).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }
