@@ -85,6 +85,16 @@ pub struct Target<'a> {
 }
 
 impl Action {
+    /// Whether it has a task of few steps.
+    pub fn is_short(self) -> bool {
+        use Action::*;
+        let long = matches!(
+            self,
+            VmStart | VmShutdownClean | VmShutdownHard | VmRebootClean | VmRebootHard | VmSuspend | VmResume | VmUnpause
+        );
+        self.has_task() && !long
+    }
+
     /// Whether it may change, or cost, what runs in the VM's domain.
     pub fn disturbs(self) -> bool {
         use Action::*;
@@ -300,7 +310,11 @@ impl Action {
 /// What was exported before, or the VM as its run has it.
 fn import(target: &Target, exported: &Option<&String>, choices: &mut Choices) -> String {
     match exported {
-        Some(text) if text.contains(&target.id.text()) && choices.odds(Concern::Workload, 2) => (*text).clone(),
+        Some(text)
+            if text.starts_with(&format!(r#"{{"vm":{{"id":"{}""#, target.id)) && choices.odds(Concern::Workload, 2) =>
+        {
+            (*text).clone()
+        }
         _ => target.shape.metadata(target.id),
     }
 }

@@ -7,6 +7,7 @@ use crate::oracle::records::Shelf;
 use crate::oracle::{Checked, Violation, state};
 use crate::swarm::Swarm;
 use crate::world::World;
+use crate::world::hypervisor::Domain;
 use std::collections::BTreeMap;
 use xenops_core::host::{DomId, ShutdownCode};
 use xenops_core::interface::vm::Action as Wish;
@@ -50,8 +51,8 @@ struct Place {
     poweroff: u64,
     /// A reboot was asked for and its daemon has gone.
     reboot_lost: bool,
-    /// Its guest stopped, and its lists say that it starts again.
-    restarts: Option<ShutdownCode>,
+    /// The domain whose guest stopped, where its lists say that it starts again.
+    restarts: Option<DomId>,
     /// It was asked to run since its domain was made.
     run_asked: bool,
     /// When its latest domain was made and stopped, and the domain.
@@ -62,6 +63,8 @@ struct Place {
     start_asked: bool,
     /// A domain that must not be disturbed.
     intact: Option<DomId>,
+    /// Somebody else is about to end its domain.
+    doomed: bool,
 }
 
 /// What has been asked for.
@@ -124,6 +127,25 @@ impl Ledger {
         self.places[place].restarts.is_some() || self.places[place].reboot_lost
     }
 
+    /// Its guest has crashed soon after its start, so that its lists do not start it again.
+    pub fn is_suppressed(&self, place: usize, swarm: &Swarm) -> bool {
+        let Some((made, stopped, code)) = self.places[place].before else { return false };
+        let early = stopped.saturating_sub(made) < swarm.settings.minimum_reboot_delay;
+        code == ShutdownCode::Crash && early && restarts(code, place, swarm)
+    }
+
+    /// Its guest has stopped soon after its start, and its next start has waited for it.
+    pub fn was_held_back(&self, place: usize, mono: u64, swarm: &Swarm) -> bool {
+        let Some((made, stopped, _)) = self.places[place].before else { return false };
+        let early = stopped.saturating_sub(made) < swarm.settings.minimum_reboot_delay;
+        early && mono.saturating_sub(stopped) >= swarm.settings.reboot_delay
+    }
+
+    /// A hard power-off was asked for since.
+    pub fn is_broken_by_poweroff(&self, op: &Op) -> bool {
+        self.places[op.asked.place].poweroff > op.seq
+    }
+
     /// Something is about to be asked for, whatever comes of it.
     pub fn asking(&mut self, asked: &Asked) {
         self.seq += 1;
@@ -141,6 +163,9 @@ impl Ledger {
 
     /// It is under way.
     pub fn asked(&mut self, key: Key, asked: Asked, intact: Option<DomId>, faults: u64) {
+        if asked.action.disturbs() {
+            self.places[asked.place].intact = None;
+        }
         let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, unwatched: false, faults };
         self.ops.insert(key, op);
     }
@@ -162,7 +187,7 @@ impl Ledger {
         self.seq += 1;
         let seq = self.seq;
         let place = &mut self.places[place];
-        (place.disturbed, place.external, place.intact) = (seq, seq, None);
+        (place.disturbed, place.external, place.intact, place.doomed) = (seq, seq, None, true);
     }
 
     /// Whether a task has ended before, as far as anybody was told.
@@ -179,7 +204,7 @@ impl Ledger {
         }
         let Some(op) = self.ops.remove(&key) else { return Ok(None) };
         let place = &self.places[op.asked.place];
-        if how == Ended::Cancelled && op.committed && place.poweroff <= op.seq {
+        if how == Ended::Cancelled && op.committed && !self.is_broken_by_poweroff(&op) {
             let text = format!("{} could not be cancelled any more, and was", op.asked.action.name());
             return Err(Violation::new("S31", text));
         }
@@ -197,9 +222,11 @@ impl Ledger {
     fn undisturbed(&self, op: &Op, view: &View) -> Checked {
         let place = &self.places[op.asked.place];
         let Some(domid) = op.intact.filter(|_| place.disturbed <= op.seq && !op.committed) else { return Ok(()) };
-        let still =
-            view.world.hypervisor().get(domid).is_some_and(|domain| state::is_intact(view.world, domid, domain));
-        if still {
+        let domain = view.world.hypervisor().get(domid);
+        let still = domain.is_some_and(|domain| state::is_intact(view.world, domid, domain));
+        // Nobody knew whether it was paused in the end: it may be.
+        let paused = |domain: &Domain| domain.info.paused && state::is_complete(view.world, domid, domain);
+        if still || (op.asked.action == VmPause && domain.is_some_and(paused)) {
             return Ok(());
         }
         let text = format!("{} failed and cost the running domain {domid}", op.asked.action.name());
@@ -214,7 +241,13 @@ impl Ledger {
         let (id, _) = state::standing(view.world, view.shelf, &view.swarm.shapes[place]);
         let mut living = state::living(view.world, id);
         let intact = living.next().filter(|(domid, domain)| state::is_intact(view.world, *domid, domain));
-        self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| living.next().is_none());
+        let alone = living.next().is_none() && !self.places[place].doomed;
+        self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
+    }
+
+    /// A reboot of a VM is on disk that could not be taken back from there: the next daemon obeys it.
+    pub fn reboot_stays(&mut self, place: usize) {
+        self.places[place].reboot_lost = true;
     }
 
     /// The daemon is gone, and with it what clients were to be told.
@@ -266,19 +299,21 @@ impl Ledger {
                 }
                 place.run_asked = runs || place.reboot_lost || place.restarts.is_some();
                 place.start_asked = makes;
+                place.doomed = false;
                 place.made = mono;
             }
             What::Unpaused => {
                 if !(place.run_asked || place.reboot_lost || place.restarts.is_some()) {
                     return Err(Violation::new("S25", format!("vm {} was let run and nobody asked", event.place)));
                 }
-                place.restarts = None;
+                // One that has stopped may still be let run; that does not start its guest again.
+                place.restarts = place.restarts.filter(|stopped| *stopped == event.domid);
                 place.reboot_lost &= runs;
             }
             What::Stopped(code) => {
                 (place.disturbed, place.intact, place.stopped) = (seq, None, mono);
                 place.before = Some((place.made, mono, code));
-                place.restarts = restarts(code, event.place, swarm).then_some(code);
+                place.restarts = restarts(code, event.place, swarm).then_some(event.domid);
             }
             What::Dying => place.disturbed = seq,
             What::Paused | What::Resumed | What::Renamed | What::Gone(..) => {}

@@ -5,7 +5,6 @@ pub mod client;
 pub mod farm;
 pub mod fault;
 pub mod fleet;
-pub mod flights;
 pub mod journal;
 pub mod ledger;
 pub mod local;

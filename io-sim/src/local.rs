@@ -18,6 +18,8 @@ pub struct Local {
     pub records: BTreeMap<String, String>,
     /// Requests to the host so far.
     pub requests: u64,
+    /// Inputs of the daemon and their times, where they are to be kept.
+    pub tape: Option<Vec<(Now, Input)>>,
     effects: Effects,
     inputs: VecDeque<Input>,
     replies: BTreeMap<CallId, Result<Answer, Error>>,
@@ -37,6 +39,7 @@ impl Local {
             world,
             records,
             requests: 0,
+            tape: None,
             effects,
             inputs: VecDeque::new(),
             replies: BTreeMap::new(),
@@ -50,12 +53,18 @@ impl Local {
 
     /// Kill the daemon and start it again: what was durable is all it knows.
     pub fn restart(&mut self) {
+        self.reopen();
+        self.run();
+    }
+
+    /// The same, without its first input.
+    pub fn reopen(&mut self) {
         self.world.daemon_crash();
+        self.world.daemon_starts();
         self.effects.clear();
         self.inputs.clear();
-        self.starts += 1;
+        self.starts = self.starts.wrapping_add(1);
         self.machine = open(&self.world, self.workers, self.starts, &self.records, &mut self.effects);
-        self.run();
     }
 
     /// Begin a call; its answer is there when `reply` gives it.
@@ -110,7 +119,11 @@ impl Local {
         loop {
             self.dispatch();
             let Some(input) = self.next_input() else { return };
-            self.machine.handle(self.world.now(), input, &mut self.effects);
+            let now = self.world.now();
+            if let Some(tape) = &mut self.tape {
+                tape.push((now, input.clone()));
+            }
+            self.machine.handle(now, input, &mut self.effects);
         }
     }
 

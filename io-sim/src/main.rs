@@ -13,6 +13,9 @@ use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::{Choices, Tape};
 use xenops_io_sim::{farm, panic, run, shrink};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the machine on a simulated Xen host, where a seed decides what goes wrong.
 #[derive(Parser)]
 #[command(version)]

@@ -5,10 +5,10 @@ mod crash;
 mod faults;
 mod phases;
 mod step;
+mod witness;
 
 use crate::client::{Asked, Client};
 use crate::fault::{Plan, Struck};
-use crate::flights::Flights;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::oracle::Violation;
@@ -26,7 +26,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{Now, Uuid};
-use xenops_core::machine::{CallId, ClientId, Effects, Input, Machine};
+use xenops_core::machine::{CallId, ClientId, Effects, Flights, Input, Machine};
+use xenops_core::recovery::Goal;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ enum Who {
     Client(usize, Option<Asked>),
     /// The watcher's.
     Watcher(Purpose),
+    /// A client's that looks for the task of this call.
+    Hunter(usize, u64),
     /// One that clears up, and for which VM.
     Janitor(Chore),
     /// Nobody waits for it.
@@ -108,6 +111,10 @@ enum Later {
     Cancel(usize, u64),
     /// A client hangs up.
     HangUp(usize),
+    /// A client looks for the task of a call of its own that is answered when it is done, to cancel it.
+    Hunt(usize, u64),
+    /// The daemon is killed as soon as an append is on its way, or at this input.
+    CrashInWrite(u64),
     /// The disk has space again.
     Space,
     /// The worker pool has its size again.
@@ -147,6 +154,8 @@ pub struct Run {
     odd_process: bool,
     processes_struck: u64,
     guests_stopped: u64,
+    /// What the daemon before this one wanted and had not finished.
+    unfinished: BTreeMap<Uuid, Goal>,
     repeat: bool,
     cut: bool,
     ledger: Ledger,

@@ -4,7 +4,6 @@ use crate::bell::Bell;
 use crate::clients::{Client, Clients};
 use crate::clock::{self, Clock};
 use crate::database::{Append, Database};
-use crate::flights::{Flights, Landing};
 use crate::host::Host;
 use crate::inbox::{Arrival, Inbox, Promise};
 use crate::log;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use xenops_core::host::{Entry, Fault, Now, Outcome, Request};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
-use xenops_core::machine::{CallId, ClientId, Config, Effect, EffectId, Effects, Input, Machine};
+use xenops_core::machine::{CallId, ClientId, Config, Effect, EffectId, Effects, Flights, Input, Landing, Machine};
 use xenops_core::wire::{Connection, Incoming};
 
 /// Arrivals handled in one turn: their records share one sync, and nobody else is heard meanwhile.
@@ -224,7 +223,7 @@ impl Driver {
     /// Takes no more calls, and waits until no request is in flight.
     pub async fn drain(&self) {
         self.closing.set(true);
-        while !self.decider.borrow().flights.is_empty() || !self.inbox.is_empty() {
+        while self.decider.borrow().flights.next().is_some() || !self.inbox.is_empty() {
             smol::Timer::after(Duration::from_millis(10)).await;
         }
     }

@@ -2,6 +2,8 @@
 
 pub mod absent;
 #[cfg(feature = "simulated")]
+pub mod audit;
+#[cfg(feature = "simulated")]
 pub mod consoles;
 #[cfg(feature = "simulated")]
 pub mod frames;

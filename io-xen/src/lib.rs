@@ -10,7 +10,6 @@ pub mod daemon;
 pub mod database;
 pub mod driver;
 pub mod failure;
-pub mod flights;
 pub mod guest;
 pub mod host;
 pub mod inbox;

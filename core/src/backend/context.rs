@@ -22,6 +22,8 @@ pub struct Context {
     pub extra: Option<Arc<VmExtra>>,
     /// Its domain as of the micro-op's start: from the last look, or made by this plan.
     pub domid: Option<DomId>,
+    /// A request of before has not ended: a domain may still come of it.
+    pub straggles: bool,
     /// What the host is.
     pub facts: Arc<HostFacts>,
     /// Time-outs and switches of this daemon.

@@ -1,6 +1,6 @@
 //! Why a micro-op stopped before its end.
 
-use crate::host::Fault;
+use crate::host::{Fault, Outcome, Reply};
 use crate::interface::Error;
 
 /// A micro-op's failure; what remains in the world is the next look's to find out.
@@ -21,6 +21,16 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// The reply that an outcome holds, or why there is none.
+    pub fn of(outcome: Outcome) -> Result<Reply, Failure> {
+        match outcome {
+            Outcome::Ok(reply) => Ok(reply),
+            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
+            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
+            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
+        }
+    }
+
     /// Whether this is the answer to a cancellation.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Failure::Refused(Fault::Cancelled) | Failure::Error(Error::Cancelled(_)))

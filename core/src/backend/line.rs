@@ -81,12 +81,7 @@ impl Host {
 
     async fn ask(&self, ask: Ask) -> Result<(Reply, Now), Failure> {
         let said = Question { line: &self.line, ask: Some((ask, self.shielded)) }.await;
-        match said.outcome {
-            Outcome::Ok(reply) => Ok((reply, said.now)),
-            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
-            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
-            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
-        }
+        Ok((Failure::of(said.outcome)?, said.now))
     }
 
     /// Any request.

@@ -97,11 +97,9 @@ pub enum MicroOp {
     },
     /// Stop QEMU.
     VmDestroyDeviceModel,
-    /// Tear domains down (the VM's own, its tombstones, its duplicates) and all that belongs to them.
-    VmDestroy {
-        /// Keep VmExtra: a suspended VM needs it.
-        keep_extra: bool,
-    },
+    /// Tear domains down (the VM's own, its tombstones, its duplicates) and all that belongs to them. VmExtra stays:
+    /// it shows that there is something to clean, or an image.
+    VmDestroy,
     /// Clean what a VM without domain must not have: datapaths, open epochs, active flags, and last VmExtra,
     /// which shows until then that there is something to clean.
     VmClean {

@@ -98,6 +98,19 @@ pub fn ionice_words(qos: &Qos) -> String {
 }
 
 impl Observation {
+    /// Whether clients see the same. They do not see CPU time, which never stands still.
+    pub fn shows_as(&self, other: &Observation) -> bool {
+        let same = |one: &DomainSeen, other: &DomainSeen| {
+            let mut one = one.clone();
+            one.info.cpu_time = other.info.cpu_time;
+            one == *other
+        };
+        let rest = |seen: &Observation| Observation { domains: Vec::new(), ..seen.clone() };
+        self.domains.len() == other.domains.len()
+            && self.domains.iter().zip(&other.domains).all(|(one, other)| same(one, other))
+            && rest(self) == rest(other)
+    }
+
     /// Domains that are not being torn down already.
     pub fn living(&self) -> impl Iterator<Item = &DomainSeen> {
         self.domains.iter().filter(|d| !d.info.handle.is_tombstone() && !d.info.dying)

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Handle(pub u64);
 
-/// What a process is for. Device models outlive the daemon; the others end with it.
+/// What a process is for. Device models outlive the daemon. The others end with it: before a host that is opened is
+/// asked for anything, what is left of them has ended, scripts by coming to their end unless they take too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Builds a guest's memory and first state.
@@ -30,6 +31,11 @@ impl Role {
     /// Whether it goes on when the daemon ends.
     pub fn outlives_daemon(self) -> bool {
         self == Role::DeviceModel
+    }
+
+    /// Whether it makes a small change to the host and ends, so that it is better waited for than killed.
+    pub fn is_script(self) -> bool {
+        matches!(self, Role::Hotplug | Role::Hook)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a host answers when it did what it was asked.
 
-use super::{Attached, DomId, DomainInfo, ImageRecord, Memory, Process, Role};
+use super::{Attached, DomId, DomainInfo, ImageRecord, Memory, Nodes, Process, Role};
 use crate::interface::host::Host;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ pub enum Found {
     Value(Option<String>),
     /// A node's children, if it exists.
     Children(Option<Vec<String>>),
-    /// Paths relative to the one asked for, and values, in order.
-    Tree(Vec<(String, String)>),
+    /// All below the path asked for.
+    Tree(Nodes),
 }
 
 /// Which reply each request gets is said at `Request`.

@@ -94,6 +94,11 @@ impl Request {
         matches!(self, Request::Wait(_))
     }
 
+    /// Whether it is about what the daemon itself holds: it does not fail, and no abort stops it.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Request::Unwatch(_) | Request::Forget(_) | Request::CloseStream(_))
+    }
+
     /// Whether it leaves the world as it is.
     pub fn is_read_only(&self) -> bool {
         matches!(

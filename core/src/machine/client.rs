@@ -309,7 +309,7 @@ impl Machine {
             ("reboot" | "halt", [id]) => {
                 let vm = self.find(id)?;
                 let code = if cmd == "reboot" { ShutdownCode::Reboot } else { ShutdownCode::Poweroff };
-                let domain = self.slot(vm).seen.as_ref().and_then(|seen| seen.living().next());
+                let domain = self.slot(vm).domain();
                 let domid = domain.ok_or_else(|| Error::does_not_exist("domain", id.clone()))?.info.domid;
                 let request = Request::Domain(domid, DomainAct::Shutdown(code));
                 self.send(request, Owner::Call(call, HostCall::Unit), None, effects);
@@ -342,7 +342,7 @@ fn vm_operation(asked: &Call) -> Result<Option<(&str, Operation)>, Error> {
         Call::VmCreateDeviceModel { id, save_state } => {
             (id, atomic(MicroOp::VmCreateDeviceModel { restore: *save_state }))
         }
-        Call::VmDestroy { id } => (id, atomic(MicroOp::VmDestroy { keep_extra: false })),
+        Call::VmDestroy { id } => (id, atomic(MicroOp::VmDestroy)),
         Call::VmPause { id } => (id, atomic(MicroOp::VmPause)),
         Call::VmUnpause { id } => (id, atomic(MicroOp::VmUnpause)),
         Call::VmFastResume { id } => (id, atomic(MicroOp::VmFastResume)),

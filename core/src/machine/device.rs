@@ -158,6 +158,14 @@ impl Machine {
         effects: &mut Effects,
     ) -> Result<Now, Error> {
         let slot = self.slot(vm);
+        if slot.active().is_some_and(|active| active.op.changes_identity()) {
+            let text = format!("vm {} is being renamed or removed; try again later", slot.text);
+            return Err(Error::InternalError(text));
+        }
+        if !slot.unsure.is_empty() {
+            let text = format!("an earlier write of the records of vm {} has not ended; try again later", slot.text);
+            return Err(Error::InternalError(text));
+        }
         let entries = slot.rows.entries(&slot.text, &row);
         let bound = self.config.bounds.record_bytes;
         if entries.iter().any(|entry| entry.value.as_ref().is_some_and(|text| text.len() > bound)) {
@@ -176,9 +184,12 @@ impl Machine {
         outcome: Outcome,
         effects: &mut Effects,
     ) {
+        let slot = self.slot_mut(vm);
+        if matches!(outcome, Outcome::Unknown(_)) {
+            slot.unsure.push(row.clone());
+        }
         let reply = match outcome {
             Outcome::Ok(_) => {
-                let slot = self.slot_mut(vm);
                 if matches!(row, Row::Vm(_)) {
                     slot.aside = None;
                 }

@@ -52,6 +52,7 @@ impl Machine {
             Job::Rest => None,
             Job::Look { .. } => Some("looking".to_owned()),
             Job::Settle => Some("clearing its intent".to_owned()),
+            Job::Restate => Some("writing its records once more".to_owned()),
             Job::Begin(active) | Job::Run(active) | Job::Rows(active) => {
                 let live: Vec<_> = active.run.live().map(|op| op.name()).collect();
                 Some(format!("{} is at {}", active.op.name(), live.join(", ")))
@@ -117,7 +118,7 @@ fn worker(slot: &Slot) -> Option<Value> {
 /// What the domain asks for, by upstream's names.
 fn action(slot: &Slot) -> Value {
     use crate::host::ShutdownCode;
-    let domain = slot.seen.as_ref().and_then(|seen| seen.living().next());
+    let domain = slot.domain();
     let needs = match domain.map(|domain| (domain.info.shutdown, domain.action_request.as_deref())) {
         None => Some("Needs_poweroff"),
         Some((Some(ShutdownCode::Reboot | ShutdownCode::Watchdog), _)) => Some("Needs_reboot"),

@@ -26,7 +26,7 @@ const REPAIR_PAUSE: u64 = 30 * SECOND;
 impl Machine {
     /// Bring a VM as far as it gets without an outcome, a notice or time.
     pub(super) fn drive(&mut self, vm: u64, effects: &mut Effects) {
-        if !self.domains.watching {
+        if !self.domains.watching || self.restates(vm, effects) {
             return;
         }
         while let Some(slot) = self.vms.get(vm)
@@ -52,8 +52,11 @@ impl Machine {
             return;
         }
         slot.look_wanted = true;
-        if let Some(next) = slot.queue.pop_front() {
-            self.begin(vm, next, effects);
+        // There is nothing to look at.
+        self.finish_ended(vm, effects);
+        match self.slot_mut(vm).queue.pop_front() {
+            Some(next) => self.begin(vm, next, effects),
+            None => self.forget_empty(vm),
         }
     }
 
@@ -107,6 +110,7 @@ impl Machine {
             vifs: subject.vifs,
             extra: slot.rows.extra.clone(),
             domid,
+            straggles: !slot.stragglers.is_empty(),
             facts: self.config.facts.clone(),
             settings: self.config.settings.clone(),
         }))
@@ -168,6 +172,7 @@ impl Machine {
                 self.finish_ended(vm, effects);
                 self.begin_next(vm, effects)
             }
+            Verdict::Repair(Repair::Remove | Repair::Rename(_), _) if self.client_rows_in_flight(vm) => false,
             Verdict::Repair(repair, _) if self.may_repair(vm, &repair) => {
                 self.finish_if_well(vm, effects);
                 self.slot_mut(vm).repairs += 1;
@@ -194,7 +199,7 @@ impl Machine {
     pub(super) fn record(&self, vm: u64) -> Record<'_> {
         let slot = self.slot(vm);
         let rows = &slot.rows;
-        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = slot.domain().map(|domain| domain.info.domid);
         Record {
             made: slot.made.filter(|(made, _)| Some(*made) == domid).map(|(_, when)| when),
             vm: rows.vm.as_ref().expect("only a vm with a row is considered"),
@@ -208,8 +213,10 @@ impl Machine {
     /// Not for ever, and no domain starts on a disk that a straggler may still hold.
     fn may_repair(&self, vm: u64, repair: &Repair) -> bool {
         let slot = self.slot(vm);
-        let starts = matches!(repair, Repair::Restart { .. } | Repair::FastResume | Repair::Unpause);
-        slot.repairs < MOST_REPAIRS && (!starts || slot.stragglers.is_empty())
+        // Nor does the record go of one that may still be made.
+        let waits =
+            matches!(repair, Repair::Restart { .. } | Repair::FastResume | Repair::Unpause | Repair::Clean { .. });
+        slot.repairs < MOST_REPAIRS && (!waits || slot.stragglers.is_empty())
     }
 
     /// Leave a VM that cannot be brought to a sensible state now; look again later.
@@ -233,13 +240,12 @@ impl Machine {
     /// Nothing need be done: the intent is fulfilled or void, and whoever waited is told.
     fn settle(&mut self, vm: u64, verdict: Verdict, effects: &mut Effects) -> bool {
         let slot = self.slot_mut(vm);
-        let intent = slot.rows.intent.is_some();
         let sensible = matches!(verdict, Verdict::Sensible(_));
         if sensible {
             slot.repairs = 0;
         }
         slot.verdict = Some(verdict);
-        if intent && sensible {
+        if slot.rows.intent.is_some() && sensible {
             slot.job = Job::Settle;
             let entries = slot.rows.entries(&slot.text, &Row::Intent(None));
             self.send(Request::Append(entries), Owner::Settle(vm), None, effects);
@@ -250,12 +256,15 @@ impl Machine {
     }
 
     fn begin_next(&mut self, vm: u64, effects: &mut Effects) -> bool {
-        let Some(slot) = self.vms.get_mut(vm) else { return false };
-        let Some(first) = slot.queue.front() else { return false };
+        let Some(first) = self.vms.get(vm).and_then(|slot| slot.queue.front()) else { return false };
         if !self.budget.admits() && !first.op.is_hard_poweroff() {
             return false;
         }
-        let next = slot.queue.pop_front().expect("there is a first");
+        // A row that a client is writing would be left behind under the old name.
+        if first.op.changes_identity() && self.client_rows_in_flight(vm) {
+            return false;
+        }
+        let next = self.slot_mut(vm).queue.pop_front().expect("there is a first");
         self.begin(vm, next, effects);
         true
     }
@@ -264,9 +273,6 @@ impl Machine {
         let Queued { op, task } = queued;
         if let Err(error) = self.check_begin(vm, &op) {
             return self.finish_task(vm, task, Err(Failure::Error(error)), effects);
-        }
-        if let Operation::ImportMetadata(metadata) = op {
-            return self.begin_import(vm, task, *metadata, effects);
         }
         let mut steps = self.slot(vm).subject().map_or_else(Vec::new, |subject| plan(&op, &subject));
         if self.slot(vm).constructing.is_some() && matches!(&op, Operation::Atomic(op) if **op == MicroOp::VmUnpause) {
@@ -299,7 +305,7 @@ impl Machine {
             Operation::ImportMetadata(metadata) => super::metadata::subject(metadata),
             _ => unreachable!("only an import begins without a row"),
         });
-        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = slot.domain().map(|domain| domain.info.domid);
         Box::new(Active {
             op,
             task,
@@ -329,6 +335,11 @@ impl Machine {
                 self.run(vm, effects);
             }
             Some(intent) => {
+                if intent.committed {
+                    // It is gone on with whatever comes.
+                    self.no_longer_cancellable(active.task);
+                }
+                let slot = self.slot_mut(vm);
                 let row = Row::Intent(Some(intent));
                 let entries = slot.rows.entries(&slot.text, &row);
                 let before = slot.rows.intent.clone();
@@ -348,6 +359,7 @@ impl Machine {
             return Err(Error::InternalError(format!("vm set aside: record {aside}")));
         }
         if slot.rows.vm.is_none() {
+            // Only an import begins without a row.
             return Ok(());
         }
         if let Some(Verdict::Stuck(tell)) = slot.verdict
@@ -366,9 +378,13 @@ impl Machine {
         {
             return Err(Error::AlreadyExists("VM".to_owned(), format!("{to}/config")));
         }
-        if op.makes_domain() && !slot.stragglers.is_empty() {
-            let text = "an earlier request has not ended and may still hold the vm's disks; try again later";
+        if (op.makes_domain() || op.changes_identity()) && !slot.stragglers.is_empty() {
+            let text =
+                "an earlier request has not ended and may still make a domain or hold its disks; try again later";
             return Err(Error::InternalError(text.to_owned()));
+        }
+        if let Operation::ImportMetadata(metadata) = op {
+            self.import_rows(vm, metadata)?;
         }
         self.check_devices(vm, op)
     }
@@ -398,7 +414,7 @@ impl Machine {
         if slot.is_rebooting() {
             return PowerState::Running;
         }
-        let domain = slot.seen.as_ref().and_then(|seen| seen.living().next());
+        let domain = slot.domain();
         match domain {
             Some(domain) if domain.info.paused => PowerState::Paused,
             Some(_) => PowerState::Running,
@@ -427,6 +443,6 @@ impl Machine {
 /// A guest that has stopped by itself is not started again for the sake of a reboot that has made it: from here on
 /// that has come to its end, and it is on record before the domain goes that would tell.
 fn overtaken(op: &Operation, intent: Option<&Intent>) -> Option<Intent> {
-    let reboot = intent.filter(|intent| intent.goal == Goal::Reboot && !intent.abandoned)?;
+    let reboot = intent.filter(|intent| intent.goal == Goal::Reboot)?;
     matches!(op, Operation::Repair(Repair::Shutdown)).then(|| Intent { abandoned: true, ..reboot.clone() })
 }

@@ -3,7 +3,7 @@
 use super::flight::Owner;
 use super::rows::Row;
 use super::run::{Begun, NodeId};
-use super::slot::{Ended, Job, Seat};
+use super::slot::{Active, Ended, Job, Seat};
 use super::tasks::SubState;
 use super::timers::Alarm;
 use super::{Effects, Machine, TaskId};
@@ -26,18 +26,21 @@ impl Machine {
         if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
             self.timers.cancel(active.expiry);
         }
-        let failure = match outcome {
-            Outcome::Ok(_) if active.cancelling => Failure::Refused(Fault::Cancelled),
-            Outcome::Ok(_) => {
+        let failure = match Failure::of(outcome) {
+            // It is on disk: it goes like that of any operation which has ended.
+            Ok(_) if active.cancelling => {
+                return self.ended(vm, &active, Err(Failure::Refused(Fault::Cancelled)), effects);
+            }
+            Ok(_) => {
                 self.slot_mut(vm).job = Job::Run(active);
                 return self.run(vm, effects);
             }
-            Outcome::Refused(fault) => Failure::Refused(fault),
-            Outcome::Aborted => Failure::Refused(Fault::Cancelled),
-            Outcome::Unknown(fault) => Failure::InDoubt(fault),
+            Err(failure) => failure,
         };
-        if !matches!(outcome_of(&failure), Written::Maybe) {
-            self.slot_mut(vm).rows.intent = before;
+        let slot = self.slot_mut(vm);
+        slot.rows.intent = before;
+        if matches!(failure, Failure::InDoubt(_)) {
+            slot.unsure.push(Row::Intent(None));
         }
         // A repair's own failure tells nobody: whoever waits is still the operation before it.
         if active.task.is_some() {
@@ -149,32 +152,35 @@ impl Machine {
         };
         self.timers.cancel(active.expiry);
         assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
+        let rows = result.and_then(|()| self.rows_after(vm, &active.op).map_err(Failure::Error));
+        match rows {
+            Ok(Some((entries, rows))) => {
+                self.slot_mut(vm).job = Job::Rows(active);
+                self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
+            }
+            rows => {
+                self.keep_constructing(vm, &active.op, rows.is_ok());
+                let result = rows.map(|_| active.result.clone());
+                self.ended(vm, &active, result, effects);
+            }
+        }
+    }
+
+    /// What an operation that went well makes of the VM's rows: their entries, and the rows but for a rename's.
+    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<(Vec<Entry>, Vec<Row>)>, Error> {
+        let rows = match op {
+            Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) => {
+                return Ok(Some((self.renamed_entries(vm, *to), Vec::new())));
+            }
+            Operation::Remove | Operation::Repair(Repair::Remove) => vec![Row::None],
+            Operation::RemoveVbd(name) => vec![Row::NoVbd(name.clone())],
+            Operation::RemoveVif(name) => vec![Row::NoVif(name.clone())],
+            Operation::ImportMetadata(metadata) => self.import_rows(vm, metadata)?,
+            _ => return Ok(None),
+        };
         let slot = self.slot(vm);
-        let rows = match (&result, &active.op) {
-            (Ok(()), Operation::Remove | Operation::Repair(Repair::Remove)) => Some(vec![Row::None]),
-            (Ok(()), Operation::RemoveVbd(name)) => Some(vec![Row::NoVbd(name.clone())]),
-            (Ok(()), Operation::RemoveVif(name)) => Some(vec![Row::NoVif(name.clone())]),
-            _ => None,
-        };
-        let renamed = match (&result, &active.op) {
-            (Ok(()), Operation::Rename(to) | Operation::Repair(Repair::Rename(to))) => Some(*to),
-            _ => None,
-        };
-        if let Some(to) = renamed {
-            let entries = self.renamed_entries(vm, to);
-            self.slot_mut(vm).job = Job::Rows(active);
-            self.send(Request::Append(entries), Owner::Rows(vm, Vec::new()), None, effects);
-            return;
-        }
-        if let Some(rows) = rows {
-            let entries = rows.iter().flat_map(|row| slot.rows.entries(&slot.text, row)).collect();
-            self.slot_mut(vm).job = Job::Rows(active);
-            self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
-            return;
-        }
-        self.keep_constructing(vm, &active.op, result.is_ok());
-        let result = result.map(|()| active.result.clone());
-        self.ended(vm, active.task, result, effects);
+        let entries = rows.iter().flat_map(|row| slot.rows.entries(&slot.text, row)).collect();
+        Ok(Some((entries, rows)))
     }
 
     /// A client that has made one step of a domain has a while for the next.
@@ -189,12 +195,13 @@ impl Machine {
         }
     }
 
-    fn ended(&mut self, vm: u64, task: Option<TaskId>, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
-        if result.is_err() {
-            self.abandon(vm, effects);
-        }
+    fn ended(&mut self, vm: u64, active: &Active, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
         slot.look_wanted = true;
+        if result.is_err() || active.op.goal().is_some() {
+            self.abandon(vm, result.is_err(), effects);
+        }
+        let (slot, task) = (self.slot_mut(vm), active.task);
         // A repair's own end tells nobody: whoever waits is still the operation before it.
         if task.is_some() {
             assert!(slot.ended.is_none(), "one operation ends at a time");
@@ -203,15 +210,24 @@ impl Machine {
         self.drive(vm, effects);
     }
 
-    /// What failed once would fail for ever: nothing is started for it any more. A crash before this is durable
-    /// costs one more try.
-    fn abandon(&mut self, vm: u64, effects: &mut Effects) {
+    /// What wrote the intent has come to its end, well or not: nothing is started for it any more. What failed once
+    /// would fail for ever, and that is made durable; a crash before it is costs one more try.
+    fn abandon(&mut self, vm: u64, failed: bool, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
         let Some(intent) = &mut slot.rows.intent else { return };
         intent.abandoned = true;
-        let row = Row::Intent(slot.rows.intent.clone());
-        let entries = slot.rows.entries(&slot.text, &row);
-        self.send(Request::Append(entries), Owner::Nobody, None, effects);
+        if failed {
+            let entries = slot.rows.entries(&slot.text, &Row::Intent(slot.rows.intent.clone()));
+            self.send(Request::Append(entries), Owner::Abandon(vm), None, effects);
+        }
+    }
+
+    pub(super) fn abandoned(&mut self, vm: u64, outcome: &Outcome) {
+        if let Some(slot) = self.vms.get_mut(vm)
+            && matches!(outcome, Outcome::Unknown(_))
+        {
+            slot.unsure.push(Row::Intent(None));
+        }
     }
 
     /// Rows that an operation changes are durable.
@@ -219,12 +235,14 @@ impl Machine {
         let Job::Rows(active) = std::mem::replace(&mut self.slot_mut(vm).job, Job::Rest) else {
             unreachable!("rows are changed by an operation")
         };
-        let result = match outcome {
-            Outcome::Ok(_) => Ok(active.result.clone()),
-            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
-            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
-            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
-        };
+        let result = Failure::of(outcome).map(|_| match active.op {
+            Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.clone())),
+            _ => active.result.clone(),
+        });
+        if matches!(result, Err(Failure::InDoubt(_))) {
+            // What is not finished of a removal or a rename its intent asks for again.
+            self.slot_mut(vm).unsure.extend(rows.iter().filter(|row| **row != Row::None).cloned());
+        }
         if result.is_ok() {
             if let Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) = &active.op {
                 self.rename(vm, *to);
@@ -237,7 +255,7 @@ impl Machine {
                 self.slot_mut(vm).rows.apply(row);
             }
         }
-        self.ended(vm, active.task, result, effects);
+        self.ended(vm, &active, result, effects);
     }
 
     fn forget_updates(&mut self, vm: u64, row: &Row) {
@@ -320,12 +338,17 @@ impl Machine {
         let again = self.now.mono + SECOND;
         let slot = self.slot_mut(vm);
         slot.job = Job::Rest;
-        if matches!(outcome, Outcome::Ok(_)) {
-            slot.rows.intent = None;
-        } else {
-            slot.verdict = None;
-            slot.look_wanted = true;
-            slot.look_pause = again;
+        match outcome {
+            Outcome::Ok(_) => slot.rows.intent = None,
+            Outcome::Unknown(_) => {
+                slot.rows.intent = None;
+                slot.unsure.push(Row::Intent(None));
+            }
+            Outcome::Refused(_) | Outcome::Aborted => {
+                slot.verdict = None;
+                slot.look_wanted = true;
+                slot.look_pause = again;
+            }
         }
         self.finish_ended(vm, effects);
         self.drive(vm, effects);
@@ -371,22 +394,14 @@ impl Machine {
         if self.tasks.get(task).is_none() {
             return;
         }
-        let id = dynamic::Id::Task(task.to_string());
-        if self.tasks.finish(task, self.now, result) {
-            self.updates.add(id);
-        } else {
-            self.updates.remove(&id);
+        let forgotten = self.tasks.finish(task, self.now, result);
+        if forgotten != Some(task) {
+            self.updates.add(dynamic::Id::Task(task.to_string()));
+        }
+        if let Some(forgotten) = forgotten {
+            self.updates.remove(&dynamic::Id::Task(forgotten.to_string()));
         }
     }
-}
-
-enum Written {
-    No,
-    Maybe,
-}
-
-fn outcome_of(failure: &Failure) -> Written {
-    if matches!(failure, Failure::InDoubt(_)) { Written::Maybe } else { Written::No }
 }
 
 /// The same records under another id.

@@ -33,6 +33,10 @@ pub(crate) enum Owner {
     Intent(u64, Option<Intent>),
     /// The intent of a VM that is settled.
     Settle(u64),
+    /// An intent that has become void.
+    Abandon(u64),
+    /// Rows of which nobody knew how they stand on disk.
+    Restate(u64),
     /// Rows that an operation changes at its end.
     Rows(u64, Vec<Row>),
     /// A row that a client changed; then this is the answer.

@@ -39,6 +39,9 @@ impl Machine {
         let rests = |slot: &super::slot::Slot| {
             slot.is_settled() && slot.queue.is_empty() && !slot.is_constructing(self.now.mono)
         };
-        self.flights.is_empty() && self.vms.iter().all(|(_, slot)| rests(slot) || slot.rows.vm.is_none())
+        let sure = |slot: &super::slot::Slot| slot.unsure.is_empty();
+        self.flights.is_empty()
+            && !self.domains.is_wanted()
+            && self.vms.iter().all(|(_, slot)| sure(slot) && (rests(slot) || slot.rows.vm.is_none()))
     }
 }

@@ -1,12 +1,10 @@
 //! Export and import of a VM with its devices and its run-time record.
 
 use super::device::{check_name, check_vm};
-use super::flight::Owner;
 use super::rows::Row;
-use super::slot::Job;
-use super::{Effects, Machine, TaskId, policy};
-use crate::backend::{Failure, xc};
-use crate::host::{Request, Uuid};
+use super::{Machine, policy};
+use crate::backend::xc;
+use crate::host::Uuid;
 use crate::interface::extra::Profile;
 use crate::interface::vm::BuilderInfo;
 use crate::interface::{Decode, Error, Metadata, Value, Vbd, Vif, Vm, VmExtra, device_number};
@@ -110,21 +108,8 @@ impl Machine {
         Ok(extra)
     }
 
-    /// All rows of an import become durable at once.
-    pub(super) fn begin_import(&mut self, vm: u64, task: TaskId, metadata: Metadata, effects: &mut Effects) {
-        let rows = match self.import_rows(vm, &metadata) {
-            Ok(rows) => rows,
-            Err(error) => return self.finish_task(vm, task, Err(Failure::Error(error)), effects),
-        };
-        let mut active = self.active(vm, Operation::ImportMetadata(Box::new(metadata)), Some(task), Vec::new());
-        let slot = self.slot_mut(vm);
-        active.result = Some(Value::String(slot.text.clone()));
-        let entries = rows.iter().flat_map(|row| slot.rows.entries(&slot.text, row)).collect();
-        slot.job = Job::Rows(active);
-        self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
-    }
-
-    fn import_rows(&self, vm: u64, metadata: &Metadata) -> Result<Vec<Row>, Error> {
+    /// What an import makes of the VM's rows: all of it becomes durable at once.
+    pub(super) fn import_rows(&self, vm: u64, metadata: &Metadata) -> Result<Vec<Row>, Error> {
         let before = &self.slot(vm).rows;
         let mut rows = vec![Row::Vm(Arc::new(metadata.vm.clone()))];
         for vbd in before.vbds.iter().filter(|old| !metadata.vbds.iter().any(|new| new.id.device == old.id.device)) {
@@ -139,7 +124,10 @@ impl Machine {
         }
         rows.extend(metadata.vbds.iter().cloned().map(|vbd| Row::Vbd(Arc::new(vbd))));
         rows.extend(metadata.vifs.iter().cloned().map(|vif| Row::Vif(Arc::new(vif))));
-        if let Some(domains) = &metadata.domains {
+        // What this host knows of a domain or an image that it has is newer than any export.
+        if let Some(domains) = &metadata.domains
+            && before.extra.is_none()
+        {
             rows.push(Row::Extra(Some(Arc::new(self.revise(domains, &metadata.vm)?))));
         }
         Ok(rows)

@@ -19,6 +19,7 @@ mod metadata;
 mod notice;
 mod observers;
 mod policy;
+mod restate;
 mod rows;
 mod run;
 mod seat;
@@ -32,11 +33,13 @@ mod waiting;
 
 pub mod config;
 pub mod effect;
+pub mod flights;
 pub mod id;
 pub mod input;
 
 pub use config::{Bounds, Config};
 pub use effect::{Effect, Effects};
+pub use flights::{Flights, Landing};
 pub use id::{CallId, ClientId, EffectId, TaskId};
 pub use input::Input;
 

@@ -28,6 +28,11 @@ pub(crate) struct Domains {
 }
 
 impl Domains {
+    /// Whether something may have changed since the list was last asked for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Ring when the list may be asked for again; once is enough.
     fn alarm(&mut self, timers: &mut Timers, after: u64) {
         if self.alarm.is_none_or(|(at, _)| at != after) {
@@ -133,7 +138,7 @@ impl Machine {
     /// Watch the domain that was seen, or none.
     pub(super) fn watch(&mut self, vm: u64, effects: &mut Effects) {
         let slot = self.slot(vm);
-        let domid = slot.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = slot.domain().map(|domain| domain.info.domid);
         match domid {
             Some(domid) if slot.watched != Some(domid) => self.watch_domain(vm, domid, effects),
             None if slot.watched.is_some() && matches!(slot.job, Job::Rest) => self.unwatch(vm, effects),
@@ -166,7 +171,7 @@ impl Machine {
     /// Tell clients which objects look different.
     pub(super) fn signal_difference(&mut self, vm: u64, before: Option<&Observation>, after: &Observation) {
         let Some(before) = before else { return self.signal_all(vm) };
-        if before == after {
+        if before.shows_as(after) {
             return;
         }
         self.signal_vm(vm);

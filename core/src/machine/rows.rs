@@ -141,6 +141,34 @@ impl Rows {
         }
     }
 
+    /// The entries that make the records of a row on disk what they are in memory.
+    pub(crate) fn restated(&self, vm: &str, row: &Row) -> Vec<Entry> {
+        let as_it_is = match row {
+            Row::Vm(_) => match &self.vm {
+                Some(config) => Row::Vm(config.clone()),
+                None => return vec![Entry { key: format!("VM/{vm}/config"), value: None }],
+            },
+            Row::Vbd(vbd) => self.vbd(&vbd.id.device),
+            Row::NoVbd(name) => self.vbd(name),
+            Row::Vif(vif) => self.vif(&vif.id.device),
+            Row::NoVif(name) => self.vif(name),
+            Row::Extra(_) => Row::Extra(self.extra.clone()),
+            Row::Intent(_) => Row::Intent(self.intent.clone()),
+            Row::None => unreachable!("a removal is gone on with, not taken back"),
+        };
+        self.entries(vm, &as_it_is)
+    }
+
+    fn vbd(&self, name: &str) -> Row {
+        let row = self.vbds.iter().find(|vbd| vbd.id.device == name);
+        row.map_or_else(|| Row::NoVbd(name.to_owned()), |vbd| Row::Vbd(vbd.clone()))
+    }
+
+    fn vif(&self, name: &str) -> Row {
+        let row = self.vifs.iter().find(|vif| vif.id.device == name);
+        row.map_or_else(|| Row::NoVif(name.to_owned()), |vif| Row::Vif(vif.clone()))
+    }
+
     fn all_keys(&self, vm: &str) -> Vec<String> {
         let vbds = self.vbds.iter().map(|vbd| format!("VM/{vm}/vbd.{}", vbd.id.device));
         let vifs = self.vifs.iter().map(|vif| format!("VM/{vm}/vif.{}", vif.id.device));

@@ -222,7 +222,7 @@ impl Run {
 
     /// Whether a node tears the domain down.
     pub(crate) fn is_destroy(&self, node: NodeId) -> bool {
-        matches!(&self.nodes[node as usize].kind, Kind::Leaf { op: MicroOp::VmDestroy { .. }, .. })
+        matches!(&self.nodes[node as usize].kind, Kind::Leaf { op: MicroOp::VmDestroy, .. })
     }
 
     /// Micro-ops that are being stepped.

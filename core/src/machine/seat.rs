@@ -174,6 +174,8 @@ impl Machine {
             Owner::Commit(vm, node) => self.committed(vm, node, outcome, effects),
             Owner::Intent(vm, before) => self.intended(vm, before, outcome, effects),
             Owner::Settle(vm) => self.settled(vm, outcome, effects),
+            Owner::Abandon(vm) => self.abandoned(vm, &outcome),
+            Owner::Restate(vm) => self.restated(vm, &outcome, effects),
             Owner::Rows(vm, rows) => self.rows_changed(vm, rows, outcome, effects),
             Owner::Client { vm, row, call, answer } => self.client_row(vm, row, call, answer, outcome, effects),
             Owner::Watch(vm) => self.watching(vm, outcome, effects),
@@ -232,12 +234,23 @@ impl Machine {
     fn recorded(&mut self, vm: u64, node: NodeId, row: Row, outcome: Outcome, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
         slot.changes.pop_front();
-        if matches!(outcome, Outcome::Ok(_)) {
-            slot.rows.apply(row);
+        match &outcome {
+            Outcome::Ok(_) => self.apply(vm, row),
+            Outcome::Unknown(_) => slot.unsure.push(row),
+            Outcome::Refused(_) | Outcome::Aborted => {}
         }
         self.next_change(vm, effects);
         let stepped = self.step(vm, Seat::Leaf(node), outcome);
         self.advance(vm, Seat::Leaf(node), stepped, effects);
+    }
+
+    /// A row is durable. Clients are told where a VM shows another state by it.
+    fn apply(&mut self, vm: u64, row: Row) {
+        let before = self.power_state(vm);
+        self.slot_mut(vm).rows.apply(row);
+        if self.power_state(vm) != before {
+            self.signal_vm(vm);
+        }
     }
 
     /// The point of no return: durably, then the task can no longer be cancelled.
@@ -253,6 +266,9 @@ impl Machine {
     }
 
     fn committed(&mut self, vm: u64, node: NodeId, outcome: Outcome, effects: &mut Effects) {
+        if matches!(outcome, Outcome::Unknown(_)) {
+            self.slot_mut(vm).unsure.push(Row::Intent(None));
+        }
         if matches!(outcome, Outcome::Ok(_)) {
             let slot = self.slot_mut(vm);
             if let Some(intent) = &mut slot.rows.intent {
@@ -274,13 +290,7 @@ impl Machine {
             let stepped = self.step(vm, Seat::Leaf(node), outcome);
             return self.advance(vm, Seat::Leaf(node), stepped, effects);
         }
-        let result = match outcome {
-            Outcome::Ok(_) => Ok(()),
-            Outcome::Refused(fault) => Err(Failure::Refused(fault)),
-            Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
-            Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
-        };
-        self.end_node(vm, node, result, effects);
+        self.end_node(vm, node, Failure::of(outcome).map(|_| ()), effects);
     }
 }
 

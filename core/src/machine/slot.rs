@@ -1,10 +1,10 @@
 //! One VM: its rows, its queue, what it is doing, what was last seen of it.
 
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::run::{NodeId, Run};
 use super::timers::AlarmKey;
 use super::{CallId, EffectId, TaskId};
-use crate::backend::{Change, Failure, Observation, Procedure};
+use crate::backend::{Change, DomainSeen, Failure, Observation, Procedure};
 use crate::host::{DomId, Now, Request, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
@@ -54,6 +54,11 @@ pub(crate) struct Slot {
     pub(crate) watched: Option<DomId>,
     /// Requests that wait for the budget: whose, what, and whether cancellation may not answer them.
     pub(crate) parked: Vec<(Seat, Request, bool)>,
+    /// Rows whose append has no known outcome: on disk may stand either. Nothing begins until they are written once
+    /// more as they are here.
+    pub(crate) unsure: Vec<Row>,
+    /// Monotonic time before which they are not: the last try failed.
+    pub(crate) unsure_after: u64,
     /// Record changes, one at a time; the first is on its way.
     pub(crate) changes: VecDeque<(NodeId, Change)>,
 }
@@ -84,6 +89,8 @@ pub(crate) enum Job {
     Rows(Box<Active>),
     /// The intent is being cleared.
     Settle,
+    /// Rows of which nobody knows how they stand on disk are being written once more.
+    Restate,
 }
 
 /// An operation in progress.
@@ -165,6 +172,8 @@ impl Slot {
             constructing: None,
             watched: None,
             parked: Vec::new(),
+            unsure: Vec::new(),
+            unsure_after: 0,
             changes: VecDeque::new(),
         }
     }
@@ -190,6 +199,11 @@ impl Slot {
         }
     }
 
+    /// The domain that was last seen, if one was that is not being torn down.
+    pub(crate) fn domain(&self) -> Option<&DomainSeen> {
+        self.seen.as_ref()?.living().next()
+    }
+
     /// The rows as a plan takes them.
     pub(crate) fn subject(&self) -> Option<Subject> {
         let vm = self.rows.vm.clone()?;
@@ -205,7 +219,7 @@ impl Slot {
 
     /// A client that builds its domain step by step is not done with it.
     pub(crate) fn is_constructing(&self, mono: u64) -> bool {
-        self.constructing.is_some_and(|until| mono < until)
+        self.constructing.is_some_and(|until| mono < until) && self.domain().is_some()
     }
 
     /// A hard power-off waits first in line.

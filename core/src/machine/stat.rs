@@ -1,7 +1,8 @@
 //! Answers about VMs and their devices: from the last look, or from one that is joined or started.
 
 use super::client::Now;
-use super::slot::{Asker, Glance, Seat, Slot};
+use super::rows::Rows;
+use super::slot::{Asker, Glance, Job, Seat, Slot};
 use super::{CallId, Effects, Machine};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Observation, xc};
 use crate::interface::vm::{BuilderInfo, Console, ConsoleProtocol, DomainType, State};
@@ -90,10 +91,11 @@ impl Machine {
         }
     }
 
-    /// A removed VM's place that was kept for its glance.
-    fn forget_empty(&mut self, vm: u64) {
-        let slot = self.slot(vm);
-        if slot.queue.is_empty() && slot.active().is_none() && !self.client_rows_in_flight(vm) {
+    /// A place that nothing is known of any more: its VM was removed, or was not added in the end.
+    pub(super) fn forget_empty(&mut self, vm: u64) {
+        let Some(slot) = self.vms.get(vm) else { return };
+        let idle = matches!(slot.job, Job::Rest) && slot.queue.is_empty() && slot.unsure.is_empty();
+        if slot.rows == Rows::default() && idle && slot.glance.is_none() && !self.client_rows_in_flight(vm) {
             let id = slot.id;
             self.by_id.remove(&id);
             self.vms.remove(vm);
@@ -154,7 +156,7 @@ impl Machine {
     pub(super) fn state(&self, vm: u64) -> State {
         let slot = self.slot(vm);
         let mut state = State { power_state: self.power_state(vm), ..State::halted() };
-        let Some(domain) = slot.seen.as_ref().and_then(|seen| seen.living().next()) else {
+        let Some(domain) = slot.domain() else {
             if slot.is_rebooting() {
                 // Between two domains: as the one that is to come.
                 state.domain_type = slot.rows.vm.as_ref().map_or(DomainType::Undefined, |vm| domain_type(&vm.ty));
@@ -233,7 +235,7 @@ impl Slot {
     /// A network interface as clients see it.
     pub(super) fn vif_state(&self, row: &Arc<Vif>) -> vif::State {
         let device = self.device(false, &row.id.device);
-        let domid = self.seen.as_ref().and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+        let domid = self.domain().map(|domain| domain.info.domid);
         vif::State {
             active: self.seen.as_ref().is_some_and(|seen| seen.active_vifs.contains(&row.id.device)),
             plugged: device.is_some(),

@@ -130,9 +130,9 @@ impl Tasks {
         task.cancelling
     }
 
-    /// End a task. `false`: it was to be forgotten, and is.
-    pub(crate) fn finish(&mut self, id: TaskId, now: Now, result: Result<Option<Value>, Error>) -> bool {
-        let Some(task) = self.tasks.get_mut(&id) else { return false };
+    /// End a task. The one that is forgotten now: itself if that was asked for, else the oldest of too many.
+    pub(crate) fn finish(&mut self, id: TaskId, now: Now, result: Result<Option<Value>, Error>) -> Option<TaskId> {
+        let task = self.tasks.get_mut(&id)?;
         assert!(matches!(task.state, State::Pending(_)), "a task ends once");
         let seconds = now.mono.saturating_sub(task.created.mono) as f64 / SECOND as f64;
         task.state = match result {
@@ -142,14 +142,11 @@ impl Tasks {
         task.vm = None;
         if task.destroy_on_finish {
             self.tasks.remove(&id);
-            return false;
+            return Some(id);
         }
         self.ended.push_back(id);
-        while self.ended.len() > self.most_ended {
-            let oldest = self.ended.pop_front().expect("longer than its bound");
-            self.tasks.remove(&oldest);
-        }
-        true
+        let oldest = if self.ended.len() > self.most_ended { self.ended.pop_front() } else { None };
+        oldest.inspect(|oldest| drop(self.tasks.remove(oldest)))
     }
 
     /// Forget a task, whatever its state.
@@ -205,5 +202,22 @@ impl SubState {
             SubState::Completed(ms) => task::State::Completed { duration: ms as f64 / 1000.0, result: None },
             SubState::Failed => task::State::Failed(Value::Null),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_a_task_is_told_which_is_forgotten() {
+        let mut tasks = Tasks::new(1);
+        let now = Now { boot: 1, mono: 0, wall: 0 };
+        let [first, second, third] = [(); 3].map(|()| tasks.create("dbg", now, 0));
+        assert_eq!(tasks.finish(first, now, Ok(None)), None);
+        assert_eq!(tasks.finish(second, now, Ok(None)), Some(first), "the oldest of too many");
+        tasks.get_mut(third).unwrap().destroy_on_finish = true;
+        assert_eq!(tasks.finish(third, now, Ok(None)), Some(third), "as was asked");
+        assert_eq!(tasks.iter().map(|(id, _)| id).collect::<Vec<_>>(), [second]);
     }
 }

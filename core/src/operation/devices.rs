@@ -43,10 +43,24 @@ fn of_mode(subject: &Subject, mode: vbd::Mode) -> impl Iterator<Item = &Arc<Vbd>
     subject.vbds.iter().filter(move |vbd| vbd.mode == mode)
 }
 
-fn begin_and_plug(vbd: &Vbd, label: &'static str) -> Option<Step> {
+/// An epoch is a VM's on a disk. Of several rows that name the disk the one that is plugged first opens it.
+fn opens_epoch(subject: &Subject, vbd: &Vbd) -> bool {
+    let in_order = of_mode(subject, vbd::Mode::ReadWrite).chain(of_mode(subject, vbd::Mode::ReadOnly));
+    let mut same = in_order.filter(|other| other.backend == vbd.backend);
+    vbd.backend.is_some() && same.next().is_some_and(|first| first.id == vbd.id)
+}
+
+/// The end of the epoch of a disk whose row goes, unless another row names it.
+pub(super) fn end_epoch(subject: &Subject, device: &str) -> Option<Step> {
+    let vbd = subject.vbds.iter().find(|vbd| vbd.id.device == device)?;
+    let others = subject.vbds.iter().filter(|other| other.id != vbd.id && other.backend == vbd.backend).count();
+    (others == 0 && vbd.backend.is_some()).then(|| MicroOp::VbdEpochEnd(device.to_owned()).into())
+}
+
+fn begin_and_plug(subject: &Subject, vbd: &Vbd, label: &'static str) -> Option<Step> {
     let device = &vbd.id.device;
     let mut steps = plug_vbd(device);
-    if vbd.backend.is_some() {
+    if opens_epoch(subject, vbd) {
         steps.insert(1, MicroOp::VbdEpochBegin(device.clone()).into());
     }
     Step::serial(label, steps)
@@ -58,7 +72,7 @@ fn activate_vif(vif: &Arc<Vif>) -> Option<Step> {
 
 pub(super) fn plug_for_start(subject: &Subject) -> Option<Step> {
     let begin = |mode, group, each| {
-        Step::parallel(group, of_mode(subject, mode).filter_map(|vbd| begin_and_plug(vbd, each)).collect())
+        Step::parallel(group, of_mode(subject, mode).filter_map(|vbd| begin_and_plug(subject, vbd, each)).collect())
     };
     let disks = [
         begin(vbd::Mode::ReadWrite, "VBDs.activate_epoch_and_plug RW", "VBD.activate_epoch_and_plug RW"),
@@ -115,8 +129,8 @@ pub(super) fn deactivate_all(subject: &Subject) -> Option<Step> {
     Step::parallel("Devices.deactivate", subject.vbds.iter().filter_map(end).chain(vifs).collect())
 }
 
-pub(super) fn end_epochs(subject: &Subject) -> Option<Step> {
-    let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some());
+pub(super) fn end_epochs(subject: &Subject, of: impl Fn(&Vbd) -> bool) -> Option<Step> {
+    let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some() && of(vbd));
     Step::parallel("VBD.epoch_end", disks.map(|vbd| MicroOp::VbdEpochEnd(vbd.id.device.clone()).into()).collect())
 }
 

@@ -5,6 +5,17 @@ use crate::interface::vm::{BuilderInfo, PvBoot, PvDirectBoot, PvInfo, SchedulerP
 use crate::interface::{Disk, Vbd, Vif, Vm, vbd};
 use std::sync::Arc;
 
+pub(crate) fn pv_info(boot: PvDirectBoot) -> PvInfo {
+    PvInfo {
+        boot: PvBoot::Direct(boot),
+        framebuffer: false,
+        framebuffer_ip: None,
+        vncterm: false,
+        vncterm_ip: None,
+        pci_passthrough: false,
+    }
+}
+
 pub(crate) fn vm() -> Vm {
     Vm {
         id: "04efbb51-2bce-495f-9d86-75fc70ba01e0".into(),
@@ -13,14 +24,7 @@ pub(crate) fn vm() -> Vm {
         xsdata: Default::default(),
         platformdata: Default::default(),
         bios_strings: Default::default(),
-        ty: BuilderInfo::Pv(PvInfo {
-            boot: PvBoot::Direct(PvDirectBoot { kernel: "/k".into(), cmdline: String::new(), ramdisk: None }),
-            framebuffer: false,
-            framebuffer_ip: None,
-            vncterm: false,
-            vncterm_ip: None,
-            pci_passthrough: false,
-        }),
+        ty: BuilderInfo::Pv(pv_info(PvDirectBoot { kernel: "/k".into(), cmdline: String::new(), ramdisk: None })),
         suppress_spurious_page_faults: false,
         machine_address_size: None,
         memory_static_max: 1 << 26,

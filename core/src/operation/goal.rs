@@ -46,6 +46,11 @@ impl Operation {
         ) || matches!(self, Operation::Atomic(op) if **op == MicroOp::VmCreate)
     }
 
+    /// Whether what its VM is known by goes: it waits until nothing that was asked for under that name can happen.
+    pub fn changes_identity(&self) -> bool {
+        matches!(self, Operation::Remove | Operation::Rename(_) | Operation::Repair(Repair::Remove | Repair::Rename(_)))
+    }
+
     /// Power states that it may begin in, and the one that `Bad_power_state` names; `None`: any.
     pub fn expects(&self) -> Option<(&'static [PowerState], PowerState)> {
         use PowerState::{Halted, Paused, Running, Suspended};
@@ -67,7 +72,7 @@ impl Operation {
 fn of_atomic(op: &MicroOp) -> Option<Goal> {
     match op {
         MicroOp::VmCreate | MicroOp::VmBuild { .. } | MicroOp::VmCreateDeviceModel { .. } => Some(Goal::Start),
-        MicroOp::VmDestroy { .. } | MicroOp::VmDestroyDomains(_) | MicroOp::VmClean { .. } => Some(Goal::Poweroff),
+        MicroOp::VmDestroy | MicroOp::VmDestroyDomains(_) | MicroOp::VmClean { .. } => Some(Goal::Poweroff),
         MicroOp::VmSave(disk) => Some(Goal::Suspend(disk.clone())),
         MicroOp::VmRestore(disk) => Some(Goal::Resume(disk.clone())),
         MicroOp::VmRemove => Some(Goal::Remove),

@@ -54,7 +54,7 @@ impl MicroOp {
             MicroOp::VmBuild { .. } => "VM_build",
             MicroOp::VmCreateDeviceModel { .. } => "VM_create_device_model",
             MicroOp::VmDestroyDeviceModel => "VM_destroy_device_model",
-            MicroOp::VmDestroy { .. } | MicroOp::VmDestroyDomains(_) => "VM_destroy",
+            MicroOp::VmDestroy | MicroOp::VmDestroyDomains(_) => "VM_destroy",
             MicroOp::VmClean { .. } | MicroOp::VmEndEpochsAfter(_) => "VM_clean",
             MicroOp::VmForgetImage => "VM_forget_image",
             MicroOp::VmPause => "VM_pause",

@@ -13,7 +13,7 @@
 use super::repair::repair;
 use super::{Operation, Step, Subject, devices};
 use crate::backend::{ActionRequest, Hook, MicroOp, Reason};
-use crate::interface::Disk;
+use crate::interface::{Disk, Vbd};
 
 /// The steps of an operation. Those that the machine carries out itself between two looks have none.
 pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
@@ -29,17 +29,22 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         Operation::VifHotunplug(device, force) => devices::unplug_vif(device, *force),
         Operation::Atomic(op) => atomic(op),
         Operation::Remove => vec![MicroOp::VmRemove.into()],
+        // A disk that was unplugged from a guest that runs on has its epoch still, and only the row names it.
+        Operation::RemoveVbd(device) => devices::end_epoch(subject, device).into_iter().collect(),
         Operation::Rename(to) => vec![MicroOp::VmRename(*to).into()],
-        Operation::RemoveVbd(_) | Operation::RemoveVif(_) | Operation::ImportMetadata(_) | Operation::CheckState => {
-            Vec::new()
+        Operation::ImportMetadata(metadata) => {
+            let same = |new: &Vbd, old: &Vbd| new.id.device == old.id.device || new.backend == old.backend;
+            let stays = |vbd: &Vbd| metadata.vbds.iter().any(|new| same(new, vbd));
+            devices::end_epochs(subject, |vbd| !stays(vbd)).into_iter().collect()
         }
+        Operation::RemoveVif(_) | Operation::CheckState => Vec::new(),
         Operation::Repair(wanted) => repair(wanted, subject),
     }
 }
 
 /// On its own even the destruction of a domain has a point of no return.
 fn atomic(op: &MicroOp) -> Vec<Step> {
-    let commit = matches!(op, MicroOp::VmDestroy { .. }).then_some(Step::Commit);
+    let commit = matches!(op, MicroOp::VmDestroy).then_some(Step::Commit);
     commit.into_iter().chain([op.clone().into()]).collect()
 }
 
@@ -61,7 +66,7 @@ fn poweroff(timeout: Option<u64>, subject: &Subject) -> Vec<Step> {
     let mut steps = vec![hook(Hook::PreDestroy, reason)];
     steps.extend(timeout.map(|timeout| MicroOp::VmShutdownDomain { reason: Reason::Poweroff, timeout }.into()));
     steps.push(Step::Commit);
-    steps.extend(tear_down(true, subject));
+    steps.extend(tear_down(subject));
     steps.extend(devices::deactivate_all(subject));
     steps.push(MicroOp::VmClean { suspended: false }.into());
     steps.push(hook(Hook::PostDestroy, reason));
@@ -74,9 +79,8 @@ fn reboot(timeout: Option<u64>, subject: &Subject) -> Vec<Step> {
     steps.extend(timeout.map(|timeout| MicroOp::VmShutdownDomain { reason: Reason::Reboot, timeout }.into()));
     steps.push(hook(Hook::PreDestroy, reason));
     steps.push(Step::Commit);
-    // The next domain is built from the VM's rows as they are now: nothing of the old VmExtra may stay.
-    steps.extend(tear_down(false, subject));
-    steps.extend(devices::end_epochs(subject));
+    steps.extend(tear_down(subject));
+    steps.extend(devices::end_epochs(subject, |_| true));
     steps.push(hook(Hook::PostDestroy, reason));
     steps.push(hook(Hook::PreReboot, "none"));
     steps.extend(start(false, subject));
@@ -96,7 +100,7 @@ fn suspend(disk: &Disk, subject: &Subject) -> Vec<Step> {
     // this only keeps a cancellation from what follows.
     steps.push(Step::Commit);
     steps.push(hook(Hook::PreDestroy, "suspend"));
-    steps.extend(tear_down(true, subject));
+    steps.extend(tear_down(subject));
     steps.push(hook(Hook::PostDestroy, "suspend"));
     steps
 }
@@ -113,11 +117,11 @@ fn resume(disk: &Disk, subject: &Subject) -> Vec<Step> {
 }
 
 /// From a domain, whatever is left of it, to none. Each step is content with nothing to do.
-pub(super) fn tear_down(keep_extra: bool, subject: &Subject) -> Vec<Step> {
+pub(super) fn tear_down(subject: &Subject) -> Vec<Step> {
     // Paused so that the guest cannot interfere while its emulators die; an unbuilt domain refuses.
     let mut steps = vec![Step::BestEffort(Box::new(MicroOp::VmPause.into())), MicroOp::VmDestroyDeviceModel.into()];
     steps.extend(devices::unplug_all(subject));
-    steps.push(MicroOp::VmDestroy { keep_extra }.into());
+    steps.push(MicroOp::VmDestroy.into());
     steps
 }
 

@@ -28,7 +28,7 @@ pub(super) fn repair(wanted: &Repair, subject: &Subject) -> Vec<Step> {
 
 /// VmExtra outlives the domain either way, so that an interruption shows; only `VmClean` drops it.
 fn clear(suspended: bool, subject: &Subject) -> Vec<Step> {
-    let mut steps = tear_down(true, subject);
+    let mut steps = tear_down(subject);
     steps.push(MicroOp::VmClean { suspended }.into());
     steps
 }

@@ -134,8 +134,6 @@ impl<'a> Xml<'a> {
     }
 }
 
-const VARIANT_END: &str = "</member></struct></value>";
-
 macro_rules! integers {
     ($($method:ident $type:ty)*) => {
         $(fn $method(self, int: $type) -> Result<(), Malformed> {
@@ -159,10 +157,10 @@ impl<'a> Serializer for Xml<'a> {
     type SerializeSeq = Compound<'a>;
     type SerializeTuple = Compound<'a>;
     type SerializeTupleStruct = Compound<'a>;
-    type SerializeTupleVariant = Variant<'a>;
+    type SerializeTupleVariant = Compound<'a>;
     type SerializeMap = Compound<'a>;
     type SerializeStruct = Compound<'a>;
-    type SerializeStructVariant = Variant<'a>;
+    type SerializeStructVariant = Compound<'a>;
 
     integers! {
         serialize_i8 i8 serialize_i16 i16 serialize_i32 i32 serialize_i64 i64
@@ -231,7 +229,7 @@ impl<'a> Serializer for Xml<'a> {
     ) -> Result<(), Malformed> {
         let out = self.variant(variant)?;
         value.serialize(Xml::value(out))?;
-        put(out, VARIANT_END);
+        put(out, "</member></struct></value>");
         Ok(())
     }
 
@@ -253,8 +251,9 @@ impl<'a> Serializer for Xml<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Variant<'a>, Malformed> {
-        Xml::value(self.variant(variant)?).array().map(Variant)
+    ) -> Result<Compound<'a>, Malformed> {
+        let inside = Xml::value(self.variant(variant)?).array()?;
+        Ok(Compound { closing: "</data></array></value></member></struct></value>", ..inside })
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a>, Malformed> {
@@ -271,8 +270,9 @@ impl<'a> Serializer for Xml<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Variant<'a>, Malformed> {
-        Xml::value(self.variant(variant)?).members().map(Variant)
+    ) -> Result<Compound<'a>, Malformed> {
+        let inside = Xml::value(self.variant(variant)?).members()?;
+        Ok(Compound { closing: "</struct></value></member></struct></value>", ..inside })
     }
 }
 
@@ -307,25 +307,19 @@ impl Compound<'_> {
     }
 }
 
-/// The inside of a variant that holds several values.
-struct Variant<'a>(Compound<'a>);
-
-impl Variant<'_> {
-    fn close(self) -> Result<(), Malformed> {
-        put(self.0.out, self.0.closing);
-        put(self.0.out, VARIANT_END);
-        Ok(())
-    }
-}
-
-macro_rules! elements {
-    ($($trait:ident $method:ident)*) => {
+/// What serde asks for with one signature: elements, or members by their names.
+macro_rules! insides {
+    ($($trait:ident $method:ident($($name:ident)?) $via:ident)*) => {
         $(impl ser::$trait for Compound<'_> {
             type Ok = ();
             type Error = Malformed;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Malformed> {
-                self.element(value)
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $($name: &'static str,)?
+                value: &T,
+            ) -> Result<(), Malformed> {
+                self.$via($($name,)? value)
             }
 
             fn end(self) -> Result<(), Malformed> {
@@ -335,10 +329,13 @@ macro_rules! elements {
     };
 }
 
-elements! {
-    SerializeSeq serialize_element
-    SerializeTuple serialize_element
-    SerializeTupleStruct serialize_field
+insides! {
+    SerializeSeq serialize_element() element
+    SerializeTuple serialize_element() element
+    SerializeTupleStruct serialize_field() element
+    SerializeTupleVariant serialize_field() element
+    SerializeStruct serialize_field(name) member
+    SerializeStructVariant serialize_field(name) member
 }
 
 impl ser::SerializeMap for Compound<'_> {
@@ -354,45 +351,6 @@ impl ser::SerializeMap for Compound<'_> {
         self.element(value)?;
         put(self.out, "</member>");
         Ok(())
-    }
-
-    fn end(self) -> Result<(), Malformed> {
-        self.close()
-    }
-}
-
-impl ser::SerializeStruct for Compound<'_> {
-    type Ok = ();
-    type Error = Malformed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Malformed> {
-        self.member(name, value)
-    }
-
-    fn end(self) -> Result<(), Malformed> {
-        self.close()
-    }
-}
-
-impl ser::SerializeTupleVariant for Variant<'_> {
-    type Ok = ();
-    type Error = Malformed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Malformed> {
-        self.0.element(value)
-    }
-
-    fn end(self) -> Result<(), Malformed> {
-        self.close()
-    }
-}
-
-impl ser::SerializeStructVariant for Variant<'_> {
-    type Ok = ();
-    type Error = Malformed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Malformed> {
-        self.0.member(name, value)
     }
 
     fn end(self) -> Result<(), Malformed> {

@@ -3,7 +3,7 @@
 use super::{Checked, Violation};
 use std::collections::BTreeMap;
 use xenops_core::host::Uuid;
-use xenops_core::recovery::Intent;
+use xenops_core::recovery::{Goal, Intent};
 
 /// A VM's records, as far as rules are about them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Records {
     pub devices: u32,
     /// What is wanted of it.
     pub intent: Option<Intent>,
+    /// It had an image when its removal began.
+    removed_suspended: bool,
 }
 
 /// All records by VM.
@@ -25,6 +27,7 @@ pub struct Records {
 pub struct Shelf {
     vms: BTreeMap<Uuid, Records>,
     parsed: u32,
+    moved: Vec<Uuid>,
 }
 
 impl Shelf {
@@ -36,6 +39,11 @@ impl Shelf {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (Uuid, &Records)> {
         self.vms.iter().map(|(vm, records)| (*vm, records))
+    }
+
+    /// VMs that were removed with their image: they are to be resumed elsewhere, and their epochs go with them.
+    pub fn take_moved(&mut self) -> Vec<Uuid> {
+        std::mem::take(&mut self.moved)
     }
 
     /// A record has changed.
@@ -56,6 +64,9 @@ impl Shelf {
         match (table, rest) {
             ("VM", Some("config")) => {
                 records.row = value.is_some();
+                if !records.row && std::mem::take(&mut records.removed_suspended) {
+                    self.moved.push(vm);
+                }
                 let named = value.is_none_or(|text| text.contains(&format!("\"id\":\"{vm}\"")));
                 if !named {
                     return Err(Violation::new("S22", format!("record {key} does not name its vm")));
@@ -77,6 +88,9 @@ impl Shelf {
             }
             ("intent", None) => {
                 records.intent = value.and_then(|text| serde_json::from_str(text).ok());
+                if records.intent.as_ref().is_some_and(|intent| intent.goal == Goal::Remove) {
+                    records.removed_suspended = records.image.is_some_and(|bytes| bytes > 0);
+                }
                 if value.is_some() && records.intent.is_none() {
                     return Err(Violation::new("S24", format!("record {key} is no intent: {value:?}")));
                 }

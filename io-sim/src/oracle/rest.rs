@@ -95,7 +95,7 @@ fn without_domain(world: &World, id: Uuid, records: &Records, shape: &Shape) -> 
         None => {
             let flags = format!("/vm/{id}/devices");
             if let Found::Tree(nodes) = world.store().query(&Query::Tree { path: flags, depth: 2, limit: 100 })
-                && let Some((flag, _)) = nodes.iter().find(|(path, value)| path.contains('/') && value == "1")
+                && let Some((flag, _)) = nodes.iter().find(|(path, value)| path.contains('/') && *value == "1")
             {
                 return Err(Violation::new("H6", format!("vm {id} is halted and its device {flag} is active")));
             }
@@ -109,7 +109,10 @@ fn devices(world: &World, domid: DomId) -> Option<String> {
     let value = |key, leaf| world.store().value(&backend(key, leaf));
     for (key, device) in world.devices().of(domid) {
         let key = (key.kind.name(), domid, key.devid);
-        if value(key, "online") == Some("0") {
+        // A guest that has not granted it yet still may.
+        let front = format!("/local/domain/{domid}/device/{}/{}/state", key.0.replace("qdisk", "vbd"), key.2);
+        let waits = world.store().value(&front).is_some_and(|state| state != "6");
+        if value(key, "online") == Some("0") && !waits {
             return Some(format!("its device {key:?} is half taken away"));
         }
         if !device.live && value(key, "").is_some() && value(key, "state") != Some("1") {
@@ -149,7 +152,8 @@ pub fn nothing_left(world: &World) -> Checked {
         if !there(key.domid)
             && (device.live || world.store().exists(&backend((key.kind.name(), key.domid, key.devid), "")))
         {
-            return left(format!("device {key:?}"));
+            let kernel = if device.live { "in the kernel" } else { "in xenstore" };
+            return left(format!("device {key:?}, {kernel},"));
         }
     }
     for process in world.processes().iter().filter(|process| process.shown.exit.is_none()) {
@@ -225,7 +229,10 @@ const SHARED: [&str; 5] = ["libxl", "xenops", "xenops/domain", "vm", "xapi"];
 pub fn picture(world: &World) -> Picture {
     let all = Query::Tree { path: "/".to_owned(), depth: 64, limit: u32::MAX };
     let store = match world.store().query(&all) {
-        Found::Tree(nodes) => nodes.into_iter().filter(|(path, _)| !is_shared(path)).collect(),
+        Found::Tree(nodes) => {
+            let own = nodes.iter().filter(|(path, _)| !is_shared(path));
+            own.map(|(path, value)| (path.to_owned(), value.to_owned())).collect()
+        }
         _ => BTreeMap::new(),
     };
     let memory = world.hypervisor().memory();

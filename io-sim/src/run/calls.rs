@@ -3,6 +3,7 @@
 use super::{Chore, Later, Phase, Run, Who};
 use crate::action::Action;
 use crate::client::{Asked, Deed, Scene};
+use crate::fleet::pick;
 use crate::ledger::{Ended, Key};
 use crate::oracle::{Checked, Violation, state};
 use crate::sometimes::Property;
@@ -27,7 +28,9 @@ impl Run {
         self.stand();
         let tag = format!("c{}", self.next_call);
         let naming: Vec<bool> = (0..self.swarm.shapes.len()).map(|place| self.is_naming(place)).collect();
-        let scene = Scene { swarm: &self.swarm, vms: &self.standings, naming: &naming };
+        let images = self.swarm.shapes.iter().map(|shape| shape.image());
+        let fresh: Vec<bool> = images.map(|image| self.world.is_latest(&image)).collect();
+        let scene = Scene { swarm: &self.swarm, vms: &self.standings, naming: &naming, fresh: &fresh };
         let deed = self.clients[n].act(&scene, self.world.choices());
         match deed {
             Deed::Tend(call) => self.push_call(n, Who::Client(n, None), tag, call),
@@ -64,8 +67,10 @@ impl Run {
         let habits = self.swarm.habits.clone();
         self.ledger.asking(&asked);
         let choices = self.world.choices();
-        if asked.action.has_task() && choices.odds(Concern::Workload, habits.triggers) {
-            let point = 1 + choices.choose(Concern::Workload, 12);
+        // What has few steps is hit at the first of them, or not at all.
+        let odds = if asked.action.is_short() { habits.triggers / 3 } else { habits.triggers };
+        if asked.action.has_task() && choices.odds(Concern::Workload, odds) {
+            let point = 1 + pick(choices, Concern::Workload, &[0, 0, 0, 0, 1, 2, 3, 4, 6, 8, 11]);
             let trigger =
                 Call::DebugTrigger { cmd: "set-cancel-trigger".to_owned(), args: vec![tag.clone(), point.to_string()] };
             self.push_call(n, Who::Nobody, tag.clone(), trigger);
@@ -75,6 +80,10 @@ impl Run {
         if is_awaited(asked.action) {
             let (intact, faults) = (self.intact(asked.place), self.struck.total());
             self.ledger.asked(Key::Call(number), asked, intact, faults);
+            if self.world.choices().odds(Concern::Workload, habits.cancels) {
+                let after = u64::from(self.world.choices().choose(Concern::Workload, 12));
+                self.later(after, Later::Hunt(n, number));
+            }
         }
         if self.world.choices().odds(Concern::Workload, habits.hangs_up) {
             let after = u64::from(self.world.choices().choose(Concern::Workload, 20));
@@ -114,6 +123,10 @@ impl Run {
                 Ok(())
             }
             Who::Watcher(purpose) => self.watched(purpose, &reply),
+            Who::Hunter(n, call) => {
+                self.found(n, call, &reply);
+                Ok(())
+            }
             Who::Janitor(chore) => self.tidied(chore, reply),
             Who::Nobody => Ok(()),
         }
@@ -230,6 +243,9 @@ impl Run {
                 }
             },
         };
+        if let Some(op) = self.ledger.get_mut(Key::Task(task)).map(|op| op.clone()) {
+            self.task_ended(&op, how, shown);
+        }
         if how == Ended::Well {
             self.told_of_its_vm(&asked)?;
         }
@@ -267,6 +283,24 @@ impl Run {
         if let Some(op) = pending {
             op.cancelled = true;
             self.push_call(n, Who::Nobody, "cancel".to_owned(), Call::TaskCancel { id: task.to_string() });
+        }
+    }
+
+    /// A client looks for the task of a call of its own.
+    pub(super) fn hunt(&mut self, n: usize, call: u64) {
+        if self.ledger.get_mut(Key::Call(call)).is_some() {
+            self.push_call(n, Who::Hunter(n, call), "hunt".to_owned(), Call::TaskList);
+        }
+    }
+
+    /// All tasks: that of the call is cancelled if it is still there.
+    fn found(&mut self, n: usize, call: u64, reply: &Result<Answer, Error>) {
+        let Ok(Answer::Tasks(tasks)) = reply else { return };
+        let tag = format!("c{call}");
+        let task = tasks.iter().find(|task| task.dbg == tag && matches!(task.state, State::Pending(_)));
+        if let (Some(task), Some(op)) = (task, self.ledger.get_mut(Key::Call(call))) {
+            op.cancelled = true;
+            self.push_call(n, Who::Nobody, "cancel".to_owned(), Call::TaskCancel { id: task.id.clone() });
         }
     }
 

@@ -8,8 +8,8 @@ use crate::sometimes::Property;
 use crate::swarm::Swarm;
 use crate::world::{Concern, World};
 use xenops_core::host::time::SECOND;
-use xenops_core::host::{DomId, ShutdownCode};
 use xenops_core::machine::{ClientId, Config, Effects, Input, Machine};
+use xenops_core::recovery::Goal;
 
 impl Run {
     /// What the machine is opened with in this life.
@@ -30,16 +30,30 @@ impl Run {
     pub(super) fn crash(&mut self) -> Checked {
         self.struck.count("daemon crash");
         self.mourn();
+        let unwritable = self.world.disk().full || !self.journal.is_idle();
         let tail = self.journal.crash(self.world.disk().full, self.world.choices());
         self.tail(tail);
         self.world.daemon_crash();
         self.look_while_down()?;
         self.ledger.crashed(false);
+        if unwritable {
+            self.excuse_reboots();
+        }
         let down = pick(self.world.choices(), Concern::Fault, &[0, SECOND, 100 * SECOND]);
         let until = self.now().mono + down;
         self.world.run_until(until);
         self.look_while_down()?;
         self.start_again()
+    }
+
+    /// What failed could not be marked so on a disk that takes nothing, and is tried once more.
+    fn excuse_reboots(&mut self) {
+        for (place, shape) in self.swarm.shapes.iter().enumerate() {
+            let intents = shape.ids.iter().filter_map(|id| self.shelf.of(*id)?.intent.as_ref());
+            if intents.into_iter().any(|intent| intent.goal == Goal::Reboot && !intent.abandoned) {
+                self.ledger.reboot_stays(place);
+            }
+        }
     }
 
     /// The host is reset, and starts again with everything on it.
@@ -103,10 +117,13 @@ impl Run {
         self.life += 1;
         self.recovering = self.life;
         self.note(|| "daemon starts".to_owned());
+        self.world.daemon_starts();
+        self.look_while_down()?;
         let whole = self.world.hypervisor().iter().filter(|(_, domain)| domain.info.handle.is_tombstone()).count();
         if whole > 0 {
             self.sometimes.hit(Property::Tombstone);
         }
+        self.take_over();
         self.flights = Default::default();
         self.inbox.clear();
         self.open.clear();
@@ -137,16 +154,6 @@ impl Run {
     pub(super) fn fresh_client(&mut self) -> ClientId {
         self.next_client += 1;
         ClientId(self.next_client)
-    }
-
-    /// A guest has stopped; what that may mean.
-    pub(super) fn guest_stopped(&mut self, place: usize, _domid: DomId, code: ShutdownCode) {
-        self.guests_stopped += 1;
-        use crate::action::Action::{VmRebootClean, VmRebootHard};
-        let queued = |op: &crate::ledger::Op| matches!(op.asked.action, VmRebootClean | VmRebootHard);
-        if code != ShutdownCode::Suspend && self.ledger.pending_of(place).any(queued) {
-            self.sometimes.hit(Property::GuestBeforeReboot);
-        }
     }
 
     /// A call of nobody in particular, for the input queue.

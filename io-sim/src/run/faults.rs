@@ -12,18 +12,22 @@ use xenops_core::host::{DomId, DomainAct, Request, ShutdownCode, Token};
 use xenops_core::interface::Call;
 use xenops_core::machine::{EffectId, Input};
 
+/// Inputs that a crash waits at most for an append that it can tear.
+const PATIENCE: u64 = 300;
+
 impl Run {
     /// A fault's moment has come.
     pub(super) fn strike(&mut self, kind: Kind) -> Checked {
         self.note(|| format!("FAULT {}", kind.name()));
         match kind {
-            Kind::DaemonCrash => {
-                if self.world.choices().odds(Concern::Fault, 2) {
-                    self.cut = true;
-                    return Ok(());
+            Kind::DaemonCrash => match self.world.choices().choose(Concern::Fault, 3) {
+                0 => return self.crash(),
+                1 => self.cut = true,
+                _ => {
+                    let latest = self.steps + PATIENCE;
+                    self.later(0, Later::CrashInWrite(latest));
                 }
-                return self.crash();
-            }
+            },
             Kind::HostReboot => return self.host_reboot(),
             Kind::OddRequest => self.odd_request = true,
             Kind::OddProcess => {
@@ -83,10 +87,15 @@ impl Run {
     }
 
     /// Something whose moment has come, or that nothing comes before any more.
-    pub(super) fn later_now(&mut self, what: Later) {
+    pub(super) fn later_now(&mut self, what: Later) -> Checked {
         match what {
             Later::Cancel(n, task) => self.cancel(n, task),
             Later::HangUp(n) => self.hang_up(n),
+            Later::Hunt(n, call) => self.hunt(n, call),
+            Later::CrashInWrite(latest) if self.steps < latest && self.journal.is_idle() => {
+                self.later(1, Later::CrashInWrite(latest));
+            }
+            Later::CrashInWrite(_) => return self.crash(),
             Later::Space => self.world.disk_mut().full = false,
             Later::Pool => self.resize(self.swarm.workers),
             Later::Hear => {
@@ -97,6 +106,7 @@ impl Run {
             }
             Later::Again(token) => self.inbox.push_back(Input::Noticed { token: Token(token) }),
         }
+        Ok(())
     }
 
     /// One of our domains that this holds of.

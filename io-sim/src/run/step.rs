@@ -2,7 +2,6 @@
 
 use super::{Open, Phase, Run, Who};
 use crate::fleet::SHARED;
-use crate::flights::Landing;
 use crate::oracle::domains::What;
 use crate::oracle::{Checked, Violation, storage};
 use crate::sometimes::Property;
@@ -14,7 +13,7 @@ use xenops_core::host::time::{MILLISECOND, SECOND};
 use xenops_core::host::{Fault, Outcome, Reply, Request};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
-use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input};
+use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Landing};
 
 /// Numbers from here on are requests that somebody else than the machine made of the host.
 pub(super) const EXTERNAL: u64 = 1 << 62;
@@ -63,12 +62,12 @@ impl Run {
             return Ok(None);
         }
         match self.flights.land(effect) {
-            Landing::InTime => Ok(Some(Input::Done { effect, outcome })),
-            Landing::Late => {
+            Some(Landing::InTime) => Ok(Some(Input::Done { effect, outcome })),
+            Some(Landing::Late) => {
                 self.note(|| format!("  {effect:?} has ended after all"));
                 Ok(Some(Input::Noticed { token: straggler_token(effect) }))
             }
-            Landing::Unasked => Err(Violation::new("world", format!("{effect:?} was answered and not asked"))),
+            None => Err(Violation::new("world", format!("{effect:?} was answered and not asked"))),
         }
     }
 
@@ -160,6 +159,9 @@ impl Run {
                 self.world.start(effect, request);
                 self.world.config_mut().odd_requests = odds;
                 let after: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
+                if after > before && self.ledger.pending().next().is_none() && !self.machine.is_at_rest() {
+                    self.sometimes.hit(Property::FaultInRepair);
+                }
                 self.odd_request = before == after;
             }
             request => self.world.start(effect, request),
@@ -201,6 +203,13 @@ impl Run {
     pub(super) fn read_records(&mut self) -> Checked {
         for key in self.journal.take_changed() {
             self.shelf.changed(&key, self.journal.records())?;
+        }
+        self.finished();
+        for vm in self.shelf.take_moved() {
+            let shapes = self.swarm.shapes.iter().filter(|shape| shape.ids.contains(&vm));
+            let disks: Vec<_> =
+                shapes.flat_map(|shape| shape.disks.iter().filter_map(|disk| disk.backend.clone())).collect();
+            disks.iter().for_each(|disk| self.world.storage_mut().epoch_moves(disk));
         }
         Ok(())
     }

@@ -162,6 +162,7 @@ impl World {
                 self.wait_ends_for_good(effect.0);
                 self.outcomes.push_back((effect, Outcome::Aborted));
             }
+            Stage::Due(request) if request.is_own() => {}
             Stage::Due(_) if self.choices.choose(Concern::Fault, 2) == 0 => {
                 if let Some(moment) = self.flights.remove(&effect.0).and_then(|flight| flight.timer) {
                     self.queue.cancel(moment);

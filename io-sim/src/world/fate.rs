@@ -30,7 +30,7 @@ const LATE: [u64; 3] = [40 * SECOND, 400 * SECOND, 2000 * SECOND];
 impl World {
     pub(super) fn draw_fate(&mut self, request: &Request) -> Fate {
         if self.config.odd_requests == 0
-            || safe(request)
+            || request.is_own()
             || !self.choices.odds(Concern::Fault, self.config.odd_requests)
         {
             return Fate::Plain;
@@ -78,11 +78,6 @@ impl World {
             _ => io(),
         })
     }
-}
-
-/// What the daemon does within itself does not fail.
-fn safe(request: &Request) -> bool {
-    matches!(request, Request::Unwatch(_) | Request::Forget(_) | Request::CloseStream(_))
 }
 
 /// What is answered late at most. xenstored takes the requests of a connection in order, and who has stopped waiting

@@ -33,6 +33,13 @@ pub struct Running {
     pub(super) killers: Vec<u64>,
 }
 
+impl Running {
+    /// It runs, and the daemon that it should have ended with has gone.
+    pub(super) fn is_orphan(&self) -> bool {
+        !self.of_this_daemon && !self.spawn.role.outlives_daemon() && self.shown.exit.is_none()
+    }
+}
+
 /// All processes.
 #[derive(Clone, Debug, Default)]
 pub struct Processes {

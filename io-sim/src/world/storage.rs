@@ -4,6 +4,7 @@ use super::lineage::Breach;
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use xenops_core::host::{Attached, Datapath, DomId, Fault, Reply, StorageCall};
+use xenops_core::interface::Disk;
 
 /// A disk on a datapath.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,13 @@ impl Storage {
     /// Disks whose epoch is open.
     pub fn epochs(&self) -> impl Iterator<Item = &str> {
         self.epochs.iter().map(|vdi| &**vdi)
+    }
+
+    /// A disk's epoch is no longer this host's.
+    pub fn epoch_moves(&mut self, disk: &Disk) {
+        if let Disk::Vdi(vdi) = disk {
+            self.epochs.remove(vdi);
+        }
     }
 
     fn attach(&mut self, dp: Datapath, vdi: String, domid: DomId, read_write: bool) -> Result<Reply, Fault> {

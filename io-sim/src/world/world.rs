@@ -9,7 +9,7 @@ use super::effect::Flight;
 use super::event::{Event, Moment, Queue};
 use super::facts;
 use super::hypervisor::Hypervisor;
-use super::image::Images;
+use super::image::{Image, Images};
 use super::lineage::{Breach, Lineages};
 use super::network::Nics;
 use super::pace::Takes;
@@ -24,9 +24,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use std::sync::Arc;
 use xenops_core::host::hash::Fingerprint;
+use xenops_core::host::time::SECOND;
 use xenops_core::host::{DomId, Exit, HostFacts, Now, Outcome, Token};
-use xenops_core::interface::Host;
+use xenops_core::interface::{Disk, Host};
 use xenops_core::machine::EffectId;
+
+/// How long a script that a killed daemon has left may still take, when the next daemon starts.
+const SCRIPT_GRACE: u64 = 10 * SECOND;
 
 /// A host. It moves only when it is told to: by a request, or by being run until a moment.
 #[derive(Clone, Debug)]
@@ -189,6 +193,13 @@ impl World {
     /// Who ran when.
     pub fn lineages(&self) -> &Lineages {
         &self.lineages
+    }
+
+    /// Whether the image at a place is the last state of its guest, which runs nowhere.
+    pub fn is_latest(&self, disk: &Disk) -> bool {
+        let Some(saved) = self.images.get(disk).and_then(Image::memory) else { return false };
+        let last = self.lineages.runs(saved.lineage).last();
+        last.is_some_and(|run| run.generation == saved.generation && run.until.is_some())
     }
 
     /// What must never happen, and has.
@@ -388,6 +399,22 @@ impl World {
         self.outcomes.clear();
         self.forget_notices();
         self.note(12, 0, 0);
+    }
+
+    /// A daemon starts. Of the processes of the one before that do not outlive it, scripts have their time to come to
+    /// their end, and what is there then is killed: nobody changes anything behind the new daemon's back.
+    pub fn daemon_starts(&mut self) {
+        let until = self.now().mono.saturating_add(SCRIPT_GRACE);
+        while let Some(next) = self.next_event().filter(|next| *next <= until)
+            && self.processes.iter().any(|process| process.is_orphan() && process.spawn.role.is_script())
+        {
+            self.run_until(next);
+        }
+        let orphans = self.processes.iter().filter(|process| process.is_orphan()).map(|process| process.pid);
+        for pid in orphans.collect::<Vec<_>>() {
+            self.exits(pid, Exit::Signal(9));
+        }
+        self.settle();
     }
 
     /// The host is reset: what is not on disk is gone, and some of what was not synced.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use xenops_core::host::hash::Fingerprint;
-use xenops_core::host::{Access, Batch, Change, DomId, Fault, Found, Guard, Perms, Query, Token};
+use xenops_core::host::{Access, Batch, Change, DomId, Fault, Found, Guard, Listing, Perms, Query, Token};
 
 /// Bytes of one message: a path, its end and a value.
 const MESSAGE: usize = 4096;
@@ -96,11 +96,11 @@ impl Store {
                 self.look(path).map(|id| self.tree.children(id).map(|(name, _)| name.to_owned()).collect()),
             ),
             Query::Tree { path, depth, limit } => {
-                let mut found = Vec::new();
+                let mut found = Listing::default();
                 if let Some(id) = self.look(path) {
                     self.list(id, &mut String::new(), *depth, *limit as usize, &mut found);
                 }
-                Found::Tree(found)
+                Found::Tree(found.into())
             }
         }
     }
@@ -109,7 +109,7 @@ impl Store {
         if path.starts_with('/') { self.tree.find(path) } else { None }
     }
 
-    fn list(&self, id: Id, at: &mut String, depth: u32, limit: usize, found: &mut Vec<(String, String)>) {
+    fn list(&self, id: Id, at: &mut String, depth: u32, limit: usize, found: &mut Listing) {
         if depth == 0 {
             return;
         }
@@ -122,7 +122,7 @@ impl Store {
                 at.push('/');
             }
             at.push_str(name);
-            found.push((at.clone(), self.tree.node(child).value.clone()));
+            found.push(at, &self.tree.node(child).value);
             self.list(child, at, depth - 1, limit, found);
             at.truncate(length);
         }

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let name = std::env::args_os().next();
     let is_daemon = name.as_deref().map(Path::new).and_then(Path::file_name).is_some_and(|name| name == "xenopsd");

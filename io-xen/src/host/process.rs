@@ -1,5 +1,6 @@
 //! A simulated host as a process of its own, behind a socket: it outlives the daemons that it serves.
 
+use super::audit::Audit;
 use super::consoles::Consoles;
 use super::frames::{Asked, Frames, Told};
 use super::simulated;
@@ -43,21 +44,23 @@ pub fn run(directory: &Path, pace: Pace) -> Result<(), Failure> {
     fs::write(pid_file(directory), format!("{}\n", std::process::id())).map_err(failure)?;
     let mut consoles = simulated::consoles(pace, directory)?;
     let mut world = simulated::world(pace, consoles.as_ref());
+    let mut audit = Audit::listen(directory).map_err(failure)?;
     let listener = UnixListener::bind(&path).map_err(failure)?;
     log::info("host", format_args!("a simulated host listens on {}", path.display()));
     while path.exists() {
-        let readable = wait(&listener, false, consoles.as_ref(), until_next(&world)).map_err(failure)?;
-        world.run_until(clock::mono());
-        attend(&mut consoles, &mut world);
-        if !readable {
+        let ready = wait(&listener, false, consoles.as_ref(), &audit, until_next(&world)).map_err(failure)?;
+        pass(&mut world, &mut consoles, &mut audit, &ready);
+        if !ready.socket {
             continue;
         }
         let (stream, _) = listener.accept().map_err(failure)?;
         log::info("host", "a daemon has come");
-        let ended = serve(&mut world, stream, &mut consoles, &path);
+        world.daemon_starts();
+        let ended = serve(&mut world, stream, &mut consoles, &mut audit, &path);
         // What happened until now, its daemon may have seen; what was under way is cut off.
         world.run_until(clock::mono());
         world.daemon_crash();
+        audit.look(&world);
         let why = ended.map_or_else(|error| plain(&error), |()| "the host ends".to_owned());
         log::info("host", format_args!("the daemon has gone: {why}"));
     }
@@ -66,7 +69,13 @@ pub fn run(directory: &Path, pace: Pace) -> Result<(), Failure> {
 }
 
 // Serves one daemon until it goes.
-fn serve(world: &mut World, stream: UnixStream, consoles: &mut Option<Consoles>, path: &Path) -> io::Result<()> {
+fn serve(
+    world: &mut World,
+    stream: UnixStream,
+    consoles: &mut Option<Consoles>,
+    audit: &mut Audit,
+    path: &Path,
+) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut frames = Frames::new(stream);
     frames.say(&Told::Facts((*world.facts()).clone()));
@@ -78,10 +87,9 @@ fn serve(world: &mut World, stream: UnixStream, consoles: &mut Option<Consoles>,
             frames.say(&Told::Noticed(token));
         }
         let left = frames.send()?;
-        let readable = wait(frames.stream(), left, consoles.as_ref(), until_next(world))?;
-        world.run_until(clock::mono());
-        attend(consoles, world);
-        if !readable {
+        let ready = wait(frames.stream(), left, consoles.as_ref(), audit, until_next(world))?;
+        pass(world, consoles, audit, &ready);
+        if !ready.socket {
             if !path.exists() {
                 return Ok(());
             }
@@ -93,30 +101,51 @@ fn serve(world: &mut World, stream: UnixStream, consoles: &mut Option<Consoles>,
                 Asked::Start(effect, request) => world.start(effect, request),
                 Asked::Abort(effect) => world.abort(effect),
             }
+            audit.look(world);
         }
     }
 }
 
-fn attend(consoles: &mut Option<Consoles>, world: &mut World) {
+// What happens until now, and what was said meanwhile by others than the daemon.
+fn pass(world: &mut World, consoles: &mut Option<Consoles>, audit: &mut Audit, ready: &Ready) {
+    world.run_until(clock::mono());
     if let Some(consoles) = consoles {
         consoles.follow(world);
         consoles.exchange(world);
     }
+    audit.look(world);
+    if ready.audit {
+        audit.attend(world);
+    }
+}
+
+struct Ready {
+    socket: bool,
+    audit: bool,
 }
 
 fn until_next(world: &World) -> Duration {
     world.next_event().map_or(PATROL, |moment| clock::until(moment).min(PATROL))
 }
 
-// Until the socket is readable, or writable where that is asked for, or a console is, or time is up. Whether the
-// socket is readable.
-fn wait(socket: &impl AsFd, writable: bool, consoles: Option<&Consoles>, at_most: Duration) -> io::Result<bool> {
+// Until the socket is readable, or writable where that is asked for, or a console or an auditor is, or time is up.
+fn wait(
+    socket: &impl AsFd,
+    writable: bool,
+    consoles: Option<&Consoles>,
+    audit: &Audit,
+    at_most: Duration,
+) -> io::Result<Ready> {
     let out = if writable { PollFlags::OUT } else { PollFlags::empty() };
-    let mut waited = vec![PollFd::new(socket, PollFlags::IN | out)];
+    let auditor = audit.ready();
+    let mut waited = vec![PollFd::new(socket, PollFlags::IN | out), PollFd::new(&auditor, PollFlags::IN)];
     waited.extend(consoles.map(|consoles| PollFd::new(consoles.ready(), PollFlags::IN)));
     let at_most = Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
     match poll(&mut waited, Some(&at_most)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(waited[0].revents().intersects(!PollFlags::OUT)),
+        Ok(_) | Err(rustix::io::Errno::INTR) => {
+            let [socket, audit] = [&waited[0], &waited[1]].map(|waited| waited.revents().intersects(!PollFlags::OUT));
+            Ok(Ready { socket, audit })
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -6,7 +6,7 @@ use super::link::{Call, Link};
 use super::transaction::{Transaction, retried};
 use super::wire::{Op, texts};
 use std::rc::Rc;
-use xenops_core::host::{Found, Query};
+use xenops_core::host::{Found, Listing, Nodes, Query};
 
 /// Requests of one question that are under way at once.
 const AT_ONCE: usize = 128;
@@ -64,7 +64,7 @@ async fn take(query: &Query, call: Option<Call>) -> Result<Found, Error> {
 }
 
 /// Nodes below a path, each parent before its children, siblings by name.
-async fn tree(transaction: &Transaction, path: &str, depth: u32, limit: usize) -> Result<Vec<(String, String)>, Error> {
+async fn tree(transaction: &Transaction, path: &str, depth: u32, limit: usize) -> Result<Nodes, Error> {
     let mut all: Vec<String> = Vec::new();
     let mut level = vec![String::new()];
     for _ in 0..depth {
@@ -89,7 +89,7 @@ async fn tree(transaction: &Transaction, path: &str, depth: u32, limit: usize) -
     }
     all.sort_by(|a, b| a.split('/').cmp(b.split('/')));
     all.truncate(limit);
-    let mut found = Vec::with_capacity(all.len());
+    let mut found = Listing::default();
     let mut all = all.into_iter().peekable();
     while all.peek().is_some() {
         let some: Vec<String> = all.by_ref().take(AT_ONCE).collect();
@@ -98,10 +98,10 @@ async fn tree(transaction: &Transaction, path: &str, depth: u32, limit: usize) -
         for (at, call) in some.into_iter().zip(calls) {
             // It was listed: if it is not there, it was not all one moment.
             let value = present(call?.await)?.ok_or(Error::Refused(Code::Eagain))?;
-            found.push((at, text(value)));
+            found.push(&at, &text(value));
         }
     }
-    Ok(found)
+    Ok(found.into())
 }
 
 fn join(path: &str, below: &str) -> String {

@@ -1,6 +1,13 @@
 //! A real daemon with directories of its own, and a client to call it.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+#[cfg(feature = "simulated")]
+pub mod auditor;
+#[cfg(feature = "simulated")]
+pub mod caller;
+#[cfg(feature = "simulated")]
+pub mod herd;
+
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -57,8 +64,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Takes a simulated host's socket away, which ends the host.
-        let _ = fs::remove_dir_all(&self.0);
+        // Takes a simulated host's socket away, which ends the host; until then it may make new files.
+        for _ in 0..50 {
+            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -84,6 +96,10 @@ impl Daemon {
             UnixStream::connect(&daemon.socket).is_ok()
         });
         daemon
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     pub fn pid(&self) -> u32 {

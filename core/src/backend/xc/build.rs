@@ -35,7 +35,9 @@ pub(super) struct Ports {
 pub(super) async fn build(host: &Host, force: bool) -> Result<(), Failure> {
     let context = host.context();
     let domid = guest::domid(context)?;
-    guest::extra(context)?;
+    if guest::extra(context)?.build_info.is_some() {
+        return Err(internal(format!("domain {domid} is built already")));
+    }
     let kind = guest::kind(context);
     let mut image = kernel::find(host, kind).await?;
     let files = std::mem::take(&mut image.files);

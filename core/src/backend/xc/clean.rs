@@ -11,7 +11,7 @@ use std::sync::Arc;
 const TURN: usize = 32;
 
 /// Clean what is left of a VM without domain. A suspended one keeps its record, its flags and its epochs; of a
-/// halted one the record goes last.
+/// halted one the record goes last, and not while a domain may still be made that would need it.
 pub(super) async fn clean(host: &Host, suspended: bool) -> Result<Product, Failure> {
     let context = host.context();
     if let Some(remains) = destroy::next(host, &[], None).await?
@@ -55,7 +55,7 @@ async fn end_epochs(host: &Host, vbds: &[Arc<Vbd>]) -> Result<Product, Failure> 
     match turn.last() {
         Some(last) if !rest.is_empty() => host.become_op(MicroOp::VmEndEpochsAfter(last.id.device.clone())).await,
         _ => {
-            if host.context().extra.is_some() {
+            if host.context().extra.is_some() && !host.context().straggles {
                 host.change(Change::Extra(ExtraChange::Drop)).await?;
             }
             Ok(Product::Nothing)

@@ -6,7 +6,7 @@
 
 use super::device::{self, Device};
 use super::{device_model, guest, paths, vbd, vif};
-use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product};
+use crate::backend::{Failure, Host, MicroOp, Product};
 use crate::host::time::SECOND;
 use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, StorageCall, Uuid};
 
@@ -24,6 +24,8 @@ pub(super) struct Remains {
     domid: DomId,
     /// As Xen still has it.
     alive: Option<DomainInfo>,
+    /// xenstore says whose it is.
+    named: bool,
     /// Its number is another domain's by now: nothing of that is ours to touch.
     reused: bool,
     /// It is not the only one of the VM.
@@ -33,18 +35,14 @@ pub(super) struct Remains {
     devices: Vec<Device>,
 }
 
-/// Tear down all domains of the VM; then, unless it is kept, drop the record. While there is a domain there is a
-/// record.
-pub(super) async fn destroy(host: &Host, keep_extra: bool) -> Result<Product, Failure> {
+/// Tear down all domains of the VM. While there is a domain there is a record, and for whoever cleans up after it.
+pub(super) async fn destroy(host: &Host) -> Result<Product, Failure> {
     let context = host.context();
     let infos = host.find_domains(context.id).await?;
     if let Some(remains) = next(host, &infos, None).await?
         && !tear_down(host, remains).await?
     {
-        return host.become_op(MicroOp::VmDestroy { keep_extra }).await;
-    }
-    if !keep_extra && context.extra.is_some() {
-        host.change(Change::Extra(ExtraChange::Drop)).await?;
+        return host.become_op(MicroOp::VmDestroy).await;
     }
     Ok(Product::Nothing)
 }
@@ -104,10 +102,11 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
     };
     let remains = domid.map(|domid| {
         let (owner, model) = (found.next(), found.next());
-        let reused = matches!(owner, Some(Found::Value(Some(vm))) if vm != paths::vm(uuid));
+        let named = matches!(owner, Some(Found::Value(Some(_))));
+        let reused = named && owner != Some(Found::Value(Some(paths::vm(uuid))));
         let served = matches!(model, Some(Found::Value(Some(_))));
         let devices = device::list(domid, &mut found);
-        Remains { domid, alive: None, reused, beside: false, served, devices }
+        Remains { domid, alive: None, named, reused, beside: false, served, devices }
     });
     Ok((named, remains))
 }
@@ -117,7 +116,7 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
 /// It carries its tombstone first, so that no look takes it for a VM that lives. Then it stops, so that its devices
 /// can be taken away under it: while a back end or QEMU holds its memory Xen cannot let it go.
 pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Failure> {
-    let Remains { domid, alive, reused, beside, served, devices } = remains;
+    let Remains { domid, alive, named, reused, beside, served, devices } = remains;
     if reused {
         let mut batch = Batch::new();
         batch.remove(paths::vm_domain(&host.context().text, domid));
@@ -126,7 +125,8 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
         return Ok(!beside);
     }
     if let Some(info) = &alive {
-        if !info.handle.is_tombstone() {
+        // One that nothing else names would be nobody's under its tombstone.
+        if !info.handle.is_tombstone() && named {
             unless_gone(host.domain(domid, DomainAct::SetHandle(Uuid::tombstone(domid))).await)?;
         }
         if !info.paused && !info.dying {

@@ -1,9 +1,11 @@
 //! A paravirtual device of a domain: its two ends in xenstore, and how they come and go.
 
 use super::paths;
-use crate::backend::{Failure, Host};
+use super::process::internal;
+use crate::backend::{Context, Failure, Host};
 use crate::host::time::SECOND;
-use crate::host::{Batch, Condition, DomId, Found, Guard, Perms, Query};
+use crate::host::{Batch, Condition, DomId, Found, Guard, Nodes, Perms, Query};
+use crate::interface::Error;
 
 /// Kinds of back end that a plain host has; the front end's kind is `vbd` for the first two.
 pub(super) const KINDS: [&str; 3] = ["vbd", "qdisk", "vif"];
@@ -27,9 +29,9 @@ pub(super) struct Device {
     /// Number.
     pub(super) devid: u32,
     /// Keys that only dom0 sees.
-    pub(super) private: Vec<(String, String)>,
+    pub(super) private: Nodes,
     /// Keys of the back end; none when its directory is gone.
-    pub(super) backend: Vec<(String, String)>,
+    pub(super) backend: Nodes,
 }
 
 impl Device {
@@ -40,13 +42,12 @@ impl Device {
 
     /// The row's device name.
     pub(super) fn name(&self) -> Option<&str> {
-        let key = format!("{}-id", self.kind);
-        self.private.iter().find(|(k, _)| *k == key).map(|(_, name)| name.as_str())
+        self.private.get(&format!("{}-id", self.kind))
     }
 
     /// A key of the back end.
     pub(super) fn backend_value(&self, key: &str) -> Option<&str> {
-        self.backend.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.backend.get(key)
     }
 
     /// The back end's XenbusState.
@@ -66,7 +67,7 @@ impl Device {
     }
 
     fn state_path(&self) -> String {
-        format!("{}/state", self.backend_path())
+        paths::below(&self.backend_path(), "state")
     }
 
     fn frontend_path(&self) -> String {
@@ -82,8 +83,10 @@ pub(super) fn class(kind: &str) -> &'static str {
 /// What must be asked to list a domain's devices; `list` takes the answers.
 pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let tree = |path, depth| Query::Tree { path, depth, limit: MOST_NODES };
-    let mut queries =
-        vec![tree(format!("{}/device", paths::hidden(domid)), 3), tree(format!("{}/private", paths::scratch(uuid)), 3)];
+    let mut queries = vec![
+        tree(paths::below(&paths::hidden(domid), "device"), 3),
+        tree(paths::below(&paths::scratch(uuid), "private"), 3),
+    ];
     queries.extend(KINDS.map(|kind| tree(paths::backends(kind, domid), 2)));
     queries
 }
@@ -92,7 +95,7 @@ pub(super) fn queries(uuid: &str, domid: DomId) -> Vec<Query> {
 pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec<Device> {
     let mut tree = || match found.next() {
         Some(Found::Tree(nodes)) => nodes,
-        _ => Vec::new(),
+        _ => Nodes::default(),
     };
     let (trusted, private) = (tree(), tree());
     let backends = KINDS.map(|kind| (kind, tree()));
@@ -104,8 +107,8 @@ pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec
             domid,
             kind: kind.to_owned(),
             devid,
-            private: below(&private, &format!("{kind}/{devid}/")),
-            backend: below(backends, &format!("{devid}/")),
+            private: private.below(&format!("{kind}/{devid}/")),
+            backend: backends.below(&format!("{devid}/")),
         })
     });
     devices.collect()
@@ -128,11 +131,6 @@ fn parse_link(domid: DomId, link: &str) -> Option<(&str, u32)> {
     let (kind, rest) = link.strip_prefix("/local/domain/0/backend/")?.split_once('/')?;
     let (front, devid) = rest.split_once('/')?;
     (front.parse() == Ok(domid)).then_some((kind, devid.parse().ok()?))
-}
-
-fn below(nodes: &[(String, String)], prefix: &str) -> Vec<(String, String)> {
-    let inside = nodes.iter().filter_map(|(path, value)| Some((path.strip_prefix(prefix)?.to_owned(), value.clone())));
-    inside.collect()
 }
 
 /// Keys of a device to be.
@@ -166,25 +164,57 @@ pub(super) fn add(batch: &mut Batch, uuid: &str, device: Addition) {
     batch.mkdir(&front, Perms::readable(domid, 0));
     batch.mkdir(&trusted, Perms::dom0());
     batch.mkdir(&back, Perms::readable(0, domid));
-    batch.mkdir(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, domid)), Perms::dom0());
+    batch.mkdir(paths::hotplug(uuid, domid, kind, devid), Perms::dom0());
     batch.mkdir(&private, Perms::dom0());
-    batch.write(format!("{front}/backend"), &back).write(format!("{trusted}/backend"), &back);
-    batch.write(format!("{back}/frontend"), &front);
+    batch.write(paths::below(&front, "backend"), &back).write(paths::below(&trusted, "backend"), &back);
+    batch.write(paths::below(&back, "frontend"), &front);
     for (key, value) in device.frontend {
-        batch.write(format!("{front}/{key}"), value);
+        batch.write(paths::below(&front, key), value);
     }
     for (key, value) in device.backend {
-        batch.write(format!("{back}/{key}"), value);
+        batch.write(paths::below(&back, &key), value);
     }
-    batch.write(format!("{private}/backend-kind"), kind).write(format!("{private}/backend-id"), "0");
+    batch.write(paths::below(&private, "backend-kind"), kind).write(paths::below(&private, "backend-id"), "0");
     for (key, value) in device.private {
-        batch.write(format!("{private}/{key}"), value);
+        batch.write(paths::below(&private, &key), value);
     }
     if !device.extras.is_empty() {
         let extras = paths::extras(domid, kind, devid);
         batch.mkdir(&extras, Perms::owned(domid));
         for (key, value) in device.extras {
-            batch.write(format!("{extras}/{key}"), value);
+            batch.write(paths::below(&extras, &key), value);
+        }
+    }
+}
+
+/// A batch that is applied where a device is wanted, its domain is this VM's, and nothing has its number.
+pub(super) fn wanted(context: &Context, domid: DomId, class: &str, name: &str, devid: u32) -> Batch {
+    let mut batch = Batch::new();
+    batch.guard(Guard::Equals(paths::active(&context.text, class, name), "1".to_owned()));
+    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
+    batch.guard(Guard::Absent(paths::trusted(domid, class, devid)));
+    batch
+}
+
+/// Why the guards of `wanted` did not hold: not wanted, no such domain, or there already.
+pub(super) async fn refused(host: &Host, domid: DomId, class: &str, name: &str) -> Result<(), Failure> {
+    let context = host.context();
+    let (active, vm) = (paths::active(&context.text, class, name), format!("{}/vm", paths::domain(domid)));
+    let mut queries = vec![Query::Value(active), Query::Value(vm)];
+    queries.extend(self::queries(&context.text, domid));
+    let mut found = host.read(queries).await?.into_iter();
+    if found.next() != Some(Found::Value(Some("1".to_owned()))) {
+        return Ok(());
+    }
+    if found.next() != Some(Found::Value(Some(paths::vm(&context.text)))) {
+        return Err(Error::does_not_exist("domain", &context.text).into());
+    }
+    let devices = list(domid, &mut found);
+    match devices.iter().find(|device| device.class() == class && device.name() == Some(name)) {
+        Some(device) if device.online() => Ok(()),
+        _ => {
+            let words = if class == "vif" { "network interface" } else { "disk" };
+            Err(internal(format!("the device number of {words} {name} is in use")))
         }
     }
 }
@@ -212,7 +242,7 @@ pub(super) fn forget(batch: &mut Batch, uuid: &str, device: &Device, beside: boo
     batch.remove(format!("{}/{devid}", paths::backend_errors(kind, *domid)));
     batch.remove(paths::frontend_error(*domid, device.class(), *devid));
     batch.remove(paths::extras(*domid, kind, *devid));
-    batch.remove(format!("{}/{kind}/{devid}", paths::hotplugs(uuid, *domid)));
+    batch.remove(paths::hotplug(uuid, *domid, kind, *devid));
     if !beside {
         batch.remove(paths::private(uuid, kind, *devid));
     }
@@ -250,7 +280,7 @@ async fn ask_to_close(host: &Host, device: &Device, by_force: bool) -> Result<()
             break;
         }
         let state = host.value(device.state_path()).await?;
-        device.backend = state.map(|state| ("state".to_owned(), state)).into_iter().collect();
+        device.backend = state.map(|state| ("state", state)).into_iter().collect();
     }
     Ok(())
 }

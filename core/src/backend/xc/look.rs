@@ -2,7 +2,7 @@
 
 use super::{device, paths};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Host, Observation};
-use crate::host::{DomId, DomainAct, DomainInfo, Found, Query, Reply, Request, Role, StorageCall};
+use crate::host::{DomId, DomainAct, DomainInfo, Found, Nodes, Query, Reply, Request, Role, StorageCall};
 use crate::interface::Disk;
 
 /// What a client sees as the guest agent's map: where, and how many levels. Upstream's depths count from 0.
@@ -37,7 +37,9 @@ pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
         queries.extend(domain_queries(&context.text, info.domid));
     }
     let mut found = host.read(queries).await?.into_iter();
-    let mut seen = of_vm(tree(&mut found), &infos);
+    let mut seen = of_vm(&tree(&mut found), &infos);
+    // Kept as long as the VM stays as it is.
+    seen.domains.reserve_exact(infos.len());
     for info in infos {
         let mut domain = of_domain(info, &mut found, context.settings.guest_agent_quota_bytes);
         ask_the_host(host, &mut domain).await?;
@@ -56,10 +58,10 @@ pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
     Ok(seen)
 }
 
-fn tree(found: &mut impl Iterator<Item = Found>) -> Vec<(String, String)> {
+fn tree(found: &mut impl Iterator<Item = Found>) -> Nodes {
     match found.next() {
         Some(Found::Tree(nodes)) => nodes,
-        _ => Vec::new(),
+        _ => Nodes::default(),
     }
 }
 
@@ -71,15 +73,15 @@ fn value(found: &mut impl Iterator<Item = Found>) -> Option<String> {
 }
 
 /// `/vm/<uuid>`: flags, remains, clock.
-fn of_vm(nodes: Vec<(String, String)>, infos: &[DomainInfo]) -> Observation {
+fn of_vm(nodes: &Nodes, infos: &[DomainInfo]) -> Observation {
     let mut seen = Observation::default();
-    for (path, value) in nodes {
+    for (path, value) in nodes.iter() {
         if let Some(device) = path.strip_prefix("devices/vbd/") {
             seen.active_vbds.extend((value == "1").then(|| device.to_owned()));
         } else if let Some(device) = path.strip_prefix("devices/vif/") {
             seen.active_vifs.extend((value == "1").then(|| device.to_owned()));
         } else if path == "rtc/timeoffset" {
-            seen.rtc_timeoffset = Some(value);
+            seen.rtc_timeoffset = Some(value.to_owned());
         } else if let Some(domid) = path.strip_prefix("domains/").and_then(|name| name.parse::<DomId>().ok()) {
             seen.leftovers.extend((!infos.iter().any(|info| info.domid == domid)).then_some(domid));
         }
@@ -89,8 +91,8 @@ fn of_vm(nodes: Vec<(String, String)>, infos: &[DomainInfo]) -> Observation {
 
 fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let domain = paths::domain(domid);
-    let below = |name: &str, depth| Query::Tree { path: format!("{domain}/{name}"), depth, limit: device::MOST_NODES };
-    let one = |name: &str| Query::Value(format!("{domain}/{name}"));
+    let below = |name: &str, depth| Query::Tree { path: paths::below(&domain, name), depth, limit: device::MOST_NODES };
+    let one = |name: &str| Query::Value(paths::below(&domain, name));
     let mut queries = vec![
         Query::Value(domain.clone()),
         one("action-request"),
@@ -120,11 +122,11 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
     let mut guest_agent = Vec::new();
     let mut pending_shutdown = None;
     for (root, _) in AGENT {
-        for (path, value) in tree(found) {
+        for (path, value) in tree(found).iter() {
             if root == "control" && path == "shutdown" && !value.is_empty() {
-                pending_shutdown = Some(value.clone());
+                pending_shutdown = Some(value.to_owned());
             }
-            let path = format!("{root}/{path}");
+            let path = paths::below(root, path);
             if !path.starts_with(EXCLUDED) {
                 take(&mut left, &mut guest_agent, path, value);
             }
@@ -133,14 +135,14 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
     let mut xsdata = Vec::new();
     for root in XSDATA {
         if let Some(value) = value(found) {
-            take(&mut left, &mut xsdata, root.to_owned(), value);
+            take(&mut left, &mut xsdata, root.to_owned(), &value);
         }
-        for (path, value) in tree(found) {
-            take(&mut left, &mut xsdata, format!("{root}/{path}"), value);
+        for (path, value) in tree(found).iter() {
+            take(&mut left, &mut xsdata, paths::below(root, path), value);
         }
     }
     let devices = device::list(domid, found);
-    let number = |key: &str| memory.iter().find(|(path, _)| path == key)?.1.parse().ok();
+    let number = |key: &str| memory.get(key)?.parse().ok();
     DomainSeen {
         introduced,
         action_request,
@@ -148,28 +150,28 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
         devices: devices.iter().map(|device| of_device(device, &frontends)).collect(),
         roles: if device_model { vec![Role::DeviceModel] } else { Vec::new() },
         memory_target: number("target"),
-        uncooperative: memory.iter().any(|(path, _)| path == "uncooperative"),
+        uncooperative: memory.get("uncooperative").is_some(),
         guest_agent,
         xsdata,
         console_tty: serial.or(tty),
         vnc_port: vnc_port.and_then(|port| port.parse().ok()),
-        vcpus_online: cpus.iter().filter(|(path, v)| path.ends_with("/availability") && v == "online").count() as u32,
+        vcpus_online: cpus.iter().filter(|(path, v)| path.ends_with("/availability") && *v == "online").count() as u32,
         shadow_mib: None,
         info,
     }
 }
 
-fn take(left: &mut u64, into: &mut Vec<(String, String)>, path: String, value: String) {
+fn take(left: &mut u64, into: &mut Vec<(String, String)>, path: String, value: &str) {
     let size = (path.len() + value.len()) as u64;
     if size <= *left {
         *left -= size;
-        into.push((path, value));
+        into.push((path, value.to_owned()));
     } else {
         *left = 0;
     }
 }
 
-fn of_device(device: &device::Device, frontends: &[(String, String)]) -> DeviceSeen {
+fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
     let front = format!("{}/{}/state", device.class(), device.devid);
     DeviceSeen {
         kind: device.kind.clone(),
@@ -179,8 +181,8 @@ fn of_device(device: &device::Device, frontends: &[(String, String)]) -> DeviceS
         online: device.online(),
         kthread_pid: device.backend_value("kthread-pid").and_then(|pid| pid.parse().ok()),
         disk: device.backend_value("vdi").and_then(|json| serde_json::from_str(json).ok()),
-        qos: device.private.iter().find(|(key, _)| key == "qos").map(|(_, words)| words.clone()),
-        frontend_closed: frontends.iter().any(|(path, state)| *path == front && state == "6"),
+        qos: device.private.get("qos").map(str::to_owned),
+        frontend_closed: frontends.get(&front) == Some("6"),
         unplug_asked: device.backend_value("online") == Some("0"),
     }
 }

@@ -72,7 +72,7 @@ pub fn run(op: MicroOp, host: Host) -> Body {
         MicroOp::VmBuild { force } => effects!(host, build::build, force),
         MicroOp::VmCreateDeviceModel { restore } => effects!(host, device_model::create, restore),
         MicroOp::VmDestroyDeviceModel => effects!(host, device_model::destroy),
-        MicroOp::VmDestroy { keep_extra } => product!(host, destroy::destroy, keep_extra),
+        MicroOp::VmDestroy => product!(host, destroy::destroy),
         MicroOp::VmDestroyDomains(domids) => product!(host, destroy::destroy_some, &domids),
         MicroOp::VmClean { suspended } => product!(host, clean::clean, suspended),
         MicroOp::VmEndEpochsAfter(device) => product!(host, clean::end_epochs_after, &device),

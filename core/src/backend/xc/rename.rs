@@ -2,7 +2,7 @@
 
 use super::{device, paths};
 use crate::backend::{Failure, Host};
-use crate::host::{Batch, DomId, DomainAct, DomainInfo, Found, Perms, Query, Uuid};
+use crate::host::{Batch, DomId, DomainAct, DomainInfo, Found, Nodes, Perms, Query, Uuid};
 use crate::interface::Error;
 
 /// Levels of a VM's own trees.
@@ -30,6 +30,9 @@ pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
         host.domain(*domid, DomainAct::SetHandle(to)).await?;
     }
     let mut batch = Batch::new();
+    for domid in trees.domains(host).await? {
+        batch.write(format!("{}/vm", paths::domain(domid)), paths::vm(&to.text()));
+    }
     trees.move_to(&mut batch, &context.text, &to.text(), domid);
     host.store(batch).await.map(|_| ())
 }
@@ -42,8 +45,8 @@ struct Trees {
     is_moved: bool,
     /// Another VM stands where this one is to go.
     target_taken: bool,
-    vm: Vec<(String, String)>,
-    scratch: Vec<(String, String)>,
+    vm: Nodes,
+    scratch: Nodes,
 }
 
 impl Trees {
@@ -60,7 +63,7 @@ impl Trees {
         let mut found = host.read(queries).await?.into_iter();
         let mut nodes = || match found.next() {
             Some(Found::Tree(nodes)) => nodes,
-            _ => Vec::new(),
+            _ => Nodes::default(),
         };
         let (vm, scratch) = (nodes(), nodes());
         let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
@@ -69,10 +72,17 @@ impl Trees {
         Ok(Trees { is_ours, is_moved, target_taken, vm, scratch })
     }
 
+    /// Domains that say they are this VM's: the living one, and those of which only xenstore still knows.
+    async fn domains(&self, host: &Host) -> Result<Vec<DomId>, Failure> {
+        let named = self.vm.iter().filter_map(|(path, _)| path.strip_prefix("domains/")?.parse().ok());
+        let domids: Vec<DomId> = named.collect();
+        let owners = domids.iter().map(|domid| Query::Value(format!("{}/vm", paths::domain(*domid)))).collect();
+        let owner = Found::Value(Some(paths::vm(&host.context().text)));
+        let found = if domids.is_empty() { Vec::new() } else { host.read(owners).await? };
+        Ok(domids.into_iter().zip(found).filter(|(_, found)| *found == owner).map(|(domid, _)| domid).collect())
+    }
+
     fn move_to(self, batch: &mut Batch, from: &str, to: &str, domid: Option<DomId>) {
-        if let Some(domid) = domid {
-            batch.write(format!("{}/vm", paths::domain(domid)), paths::vm(to));
-        }
         let readable = domid.map_or(Perms::dom0(), |domid| Perms::readable(0, domid));
         let moves = [
             (self.vm, paths::vm(from), paths::vm(to), readable),
@@ -83,7 +93,7 @@ impl Trees {
                 continue;
             }
             batch.mkdir(&new, perms);
-            for (path, value) in nodes {
+            for (path, value) in nodes.iter() {
                 batch.write(format!("{new}/{}", path.replace(from, to)), value.replace(from, to));
             }
             batch.remove(old);

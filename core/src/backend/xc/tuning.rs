@@ -89,7 +89,7 @@ async fn online(host: &Host, domid: DomId) -> Result<u32, Failure> {
     let cpus =
         Query::Tree { path: format!("{}/cpu", paths::domain(domid)), depth: 2, limit: super::device::MOST_NODES };
     let Some(Found::Tree(nodes)) = host.read(vec![cpus]).await?.pop() else { return Ok(0) };
-    let online = nodes.iter().filter(|(_, value)| value == "online");
+    let online = nodes.iter().filter(|(_, value)| *value == "online");
     let numbers = online.filter_map(|(path, _)| path.strip_suffix("/availability")?.parse::<u32>().ok());
     Ok(numbers.max().map_or(0, |vcpu| vcpu + 1))
 }

@@ -54,17 +54,14 @@ pub(super) async fn plug_with(host: &Host, vbd: &Vbd, disk: Option<&Disk>) -> Re
     let kind = kind(context, vbd, &source)?;
     let number = number(host, vbd, domid, hvm).await?;
     let devid = number.xenstore_key().ok_or_else(|| internal(format!("disk {device} has no device number")))?;
-    let mut batch = Batch::new();
-    batch.guard(Guard::Equals(paths::active(&context.text, "vbd", device), "1".to_owned()));
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
-    batch.guard(Guard::Absent(paths::trusted(domid, "vbd", devid)));
+    let mut batch = device::wanted(context, domid, "vbd", device, devid);
     let addition = keys(context, vbd, disk, &source, domid, kind, number, devid);
     device::add(&mut batch, &context.text, addition);
     if let Some(record) = &source.record {
         batch.write(paths::attachment(&context.text, device), record);
     }
     if !host.store(batch).await? {
-        return refused(host, device, domid).await;
+        return device::refused(host, domid, "vbd", device).await;
     }
     connect(host, device, domid, kind, devid).await?;
     if let Some(index) = emulated(hvm, number) {
@@ -186,26 +183,6 @@ fn keys(
 /// A disk as the `vdi` key holds it.
 pub(super) fn json(disk: &Disk) -> String {
     serde_json::to_string(disk).expect("a disk is plain data")
-}
-
-/// Why the guards did not hold: not wanted, no such domain, or there already.
-async fn refused(host: &Host, device: &str, domid: DomId) -> Result<(), Failure> {
-    let context = host.context();
-    let (active, vm) = (paths::active(&context.text, "vbd", device), format!("{}/vm", paths::domain(domid)));
-    let mut queries = vec![Query::Value(active), Query::Value(vm)];
-    queries.extend(device::queries(&context.text, domid));
-    let mut found = host.read(queries).await?.into_iter();
-    if found.next() != Some(Found::Value(Some("1".to_owned()))) {
-        return Ok(());
-    }
-    if found.next() != Some(Found::Value(Some(paths::vm(&context.text)))) {
-        return Err(Error::does_not_exist("domain", &context.text).into());
-    }
-    let devices = device::list(domid, &mut found);
-    match devices.iter().find(|d| d.class() == "vbd" && d.name() == Some(device)) {
-        Some(device) if device.online() => Ok(()),
-        _ => Err(internal(format!("the device number of disk {device} is in use"))),
-    }
 }
 
 /// Wait for the kernel's back end and have the script give it its device, or leave it to QEMU.

@@ -3,9 +3,9 @@
 use super::device::{self, Addition, Device};
 use super::process::internal;
 use super::script::{self, Call};
-use super::{device_model, guest, paths, vbd, vif_keys};
+use super::{device_model, guest, vbd, vif_keys};
 use crate::backend::{Context, Failure, Host};
-use crate::host::{Batch, DomId, Found, Guard, Query, Request};
+use crate::host::{Batch, DomId, Request};
 use crate::interface::vif::LockingMode;
 use crate::interface::{Error, Network, Vif};
 
@@ -34,13 +34,10 @@ pub(super) async fn plug(host: &Host, device: &str) -> Result<(), Failure> {
     let devid = u32::try_from(vif.position).map_err(refuse)?;
     // A NIC that QEMU knows from its start has an emulated twin; one that comes later has none.
     let twin = guest::is_hvm(context) && !device_model::is_started(host, domid).await?;
-    let mut batch = Batch::new();
-    batch.guard(Guard::Equals(paths::active(&context.text, "vif", device), "1".to_owned()));
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
-    batch.guard(Guard::Absent(paths::trusted(domid, "vif", devid)));
+    let mut batch = device::wanted(context, domid, "vif", device, devid);
     device::add(&mut batch, &context.text, keys(context, vif, domid, devid, bridge, twin));
     if !host.store(batch).await? {
-        return refused(host, device, domid).await;
+        return device::refused(host, domid, "vif", device).await;
     }
     vbd::probed(host, domid, "vif", devid).await?;
     let script = context.facts.vif_script.as_str();
@@ -80,26 +77,6 @@ fn keys(context: &Context, vif: &Vif, domid: DomId, devid: u32, bridge: &str, tw
     let private = vif_keys::private(vif, bridge);
     let extras = vif_keys::static_settings(vif);
     Addition { domid, kind: "vif", devid, frontend, backend, private, extras }
-}
-
-/// Why the guards did not hold: not wanted, no such domain, or there already.
-async fn refused(host: &Host, device: &str, domid: DomId) -> Result<(), Failure> {
-    let context = host.context();
-    let (active, vm) = (paths::active(&context.text, "vif", device), format!("{}/vm", paths::domain(domid)));
-    let mut queries = vec![Query::Value(active), Query::Value(vm)];
-    queries.extend(device::queries(&context.text, domid));
-    let mut found = host.read(queries).await?.into_iter();
-    if found.next() != Some(Found::Value(Some("1".to_owned()))) {
-        return Ok(());
-    }
-    if found.next() != Some(Found::Value(Some(paths::vm(&context.text)))) {
-        return Err(Error::does_not_exist("domain", &context.text).into());
-    }
-    let devices = device::list(domid, &mut found);
-    match devices.iter().find(|d| d.class() == "vif" && d.name() == Some(device)) {
-        Some(device) if device.online() => Ok(()),
-        _ => Err(internal(format!("the device number of network interface {device} is in use"))),
-    }
 }
 
 /// Set dom0's end up or down, and its emulated twin's. Stock guests do not look at `disconnect`.

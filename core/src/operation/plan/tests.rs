@@ -33,7 +33,6 @@ fn micro_op(op: &MicroOp) -> String {
         MicroOp::VmHookScript(hook, reason) => format!("{} {} {reason}", op.name(), hook.directory()),
         MicroOp::VmBuild { force } => format!("{}{}", op.name(), word(*force, "force")),
         MicroOp::VmCreateDeviceModel { restore } => format!("{}{}", op.name(), word(*restore, "restore")),
-        MicroOp::VmDestroy { keep_extra } => format!("{}{}", op.name(), word(*keep_extra, "keep-extra")),
         MicroOp::VmClean { suspended } => format!("{}{}", op.name(), word(*suspended, "suspended")),
         MicroOp::VmShutdownDomain { reason, timeout } => format!("{} {} {timeout}", op.name(), reason.word()),
         MicroOp::VmSetActionRequest(to) => format!("{} {to:?}", op.name()),
@@ -144,7 +143,7 @@ fn poweroff() {
            VBD_unplug xvdb force
            VIF_unplug 1 force
            VIF_unplug 0 force
-         VM_destroy keep-extra
+         VM_destroy
          parallel: Devices.deactivate
            VBD_set_active xvdd false
            serial: VBD.epoch_and_deactivate
@@ -166,7 +165,7 @@ fn poweroff() {
          best effort
            VM_pause
          VM_destroy_device_model
-         VM_destroy keep-extra
+         VM_destroy
          VM_clean
          VM_hook_script vm-post-destroy hard-shutdown",
     );
@@ -223,7 +222,7 @@ fn suspend_and_resume() {
          parallel: Devices.unplug
            VBD_unplug xvda force
            VIF_unplug 0 force
-         VM_destroy keep-extra
+         VM_destroy
          VM_hook_script vm-post-destroy suspend",
     );
     shows(
@@ -281,7 +280,7 @@ fn repairs() {
          parallel: Devices.unplug
            VBD_unplug xvda force
            VIF_unplug 0 force
-         VM_destroy keep-extra
+         VM_destroy
          VM_clean";
     show(Repair::Shutdown, clear);
     show(Repair::FinishPoweroff, clear);
@@ -450,7 +449,7 @@ proptest! {
         let devices = subject.vbds.len() + subject.vifs.len();
         for op in every_operation() {
             let all = timeline(&op, &subject);
-            if let Some(destroy) = begin_of(&all, |op| matches!(op, MicroOp::VmDestroy { .. })) {
+            if let Some(destroy) = begin_of(&all, |op| matches!(op, MicroOp::VmDestroy)) {
                 prop_assert_eq!(all.iter().filter(|span| is_unplug(&span.op)).count(), devices);
                 prop_assert!(end_of(&all, is_unplug).is_none_or(|end| end <= destroy), "{op:?}");
                 prop_assert!(begin_of(&all, is_unplug) >= end_of(&all, |op| *op == MicroOp::VmPause) || devices == 0);
@@ -516,7 +515,7 @@ proptest! {
             let (mut clock, mut before) = (0, Vec::new());
             steps[..commit].iter().for_each(|step| spans(step, &mut clock, &mut before));
             let destroys = |op: &MicroOp| is_unplug(op)
-                || matches!(op, MicroOp::VmPause | MicroOp::VmDestroyDeviceModel | MicroOp::VmDestroy { .. });
+                || matches!(op, MicroOp::VmPause | MicroOp::VmDestroyDeviceModel | MicroOp::VmDestroy);
             prop_assert!(begin_of(&before, destroys).is_none(), "{op:?}");
         }
     }

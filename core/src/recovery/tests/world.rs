@@ -221,14 +221,7 @@ impl World {
                 self.seen.domains.iter_mut().for_each(|domain| domain.roles.clear());
                 Ok(())
             }
-            MicroOp::VmDestroy { keep_extra } => {
-                self.destroy(|_| true, fuel)?;
-                if !keep_extra {
-                    fuel.burn()?;
-                    self.extra = None;
-                }
-                Ok(())
-            }
+            MicroOp::VmDestroy => self.destroy(|_| true, fuel),
             MicroOp::VmDestroyDomains(domids) => self.destroy(|domid| domids.contains(&domid), fuel),
             MicroOp::VmClean { suspended } => self.clean(*suspended, fuel),
             MicroOp::VmForgetImage => {

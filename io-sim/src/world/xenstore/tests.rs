@@ -24,7 +24,7 @@ fn parents_are_made_and_siblings_sorted() {
     assert_eq!(store.children("/a/b"), Some(vec!["7", "70", "long-name", "long-name-one"]));
     assert_eq!(store.children("/a/c"), None);
     let tree = |depth, limit| match store.query(&Query::Tree { path: "/a".to_owned(), depth, limit }) {
-        Found::Tree(tree) => tree.into_iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>(),
+        Found::Tree(tree) => tree.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(tree(1, 9), ["b="]);

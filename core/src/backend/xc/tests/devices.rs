@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::interface::vif::{Ipv4Configuration, LockingMode};
-use crate::interface::{Maybe, Value};
+use crate::interface::{Maybe, Pairs, Value};
 
 fn unplug(device: &str, force: bool) -> MicroOp {
     MicroOp::VbdUnplug { device: device.to_owned(), force }

@@ -11,7 +11,7 @@ fn suspended(disks: Vec<Arc<Vbd>>) -> World {
     let mut world = running(world(pv(), disks, Vec::new()));
     world.guest.stops = Some(ShutdownCode::Suspend);
     world.ok(MicroOp::VmSave(image()));
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     world.context.domid = None;
     world
 }
@@ -28,7 +28,7 @@ fn h02_a_domain_with_a_tree_is_marked_from_the_first() {
     world.ok(MicroOp::VmBuild { force: false });
 }
 
-// Fails when `destroy` drops the record before it tears the domain down.
+// Fails when `clean` drops the record before it tears the domain down.
 #[test]
 fn h03_while_there_is_a_domain_there_is_a_record() {
     let mut world = running(plain(pv()));
@@ -37,7 +37,8 @@ fn h03_while_there_is_a_domain_there_is_a_record() {
         let there = named || !world.domains.is_empty();
         assert!(!there || world.context.extra.is_some(), "{:?}", world.trace);
     });
-    world.ok(MicroOp::VmDestroy { keep_extra: false });
+    world.ok(MicroOp::VmDestroy);
+    world.ok(MicroOp::VmClean { suspended: false });
     assert_eq!(world.context.extra, None);
 }
 
@@ -46,10 +47,9 @@ fn h03_while_there_is_a_domain_there_is_a_record() {
 fn h04_a_destruction_that_was_cut_short_is_finished() {
     for at in 0.. {
         let mut world = running(world(pv(), of_each_kind(), vec![nic(0), nic(1)]));
-        let died = world.die_in([MicroOp::VmDestroy { keep_extra: false }], at);
-        world.ok(MicroOp::VmDestroy { keep_extra: false });
+        let died = world.die_in([MicroOp::VmDestroy], at);
+        world.ok(MicroOp::VmDestroy);
         assert_empty(&world, &format!("died after {at}"));
-        assert_eq!(world.context.extra, None);
         if !died {
             assert!(at > 30, "the destruction has {at} steps");
             break;
@@ -71,12 +71,12 @@ fn h04_a_script_that_fails_is_run_again() {
     let failed = "hotplug script for removing xvda did not end in time".to_owned();
     let unplug = MicroOp::VbdUnplug { device: "xvda".to_owned(), force: true };
     assert_eq!(error(world.run(unplug)), Error::InternalError(failed.clone()));
-    assert_eq!(error(world.run(MicroOp::VmDestroy { keep_extra: false })), Error::InternalError(failed));
+    assert_eq!(error(world.run(MicroOp::VmDestroy)), Error::InternalError(failed));
     assert!(world.domains.is_empty() && world.loops.len() == 2 && world.context.extra.is_some());
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
     assert_eq!(seen.leftovers, [7]);
     world.interfere = None;
-    world.ok(MicroOp::VmDestroy { keep_extra: false });
+    world.ok(MicroOp::VmDestroy);
     assert_empty(&world, "the script works again");
 }
 
@@ -108,7 +108,7 @@ fn h07_storage_that_no_device_uses_is_let_go() {
     let mut world = running(plain(pv()));
     world.datapaths.insert("vbd/7/xvdz".to_owned());
     world.datapaths.insert("vbd/70/xvda".to_owned());
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     assert_eq!(world.datapaths.iter().collect::<Vec<_>>(), ["vbd/70/xvda"]);
 }
 
@@ -134,7 +134,7 @@ fn h09_a_device_model_is_found_however_early_the_daemon_dies() {
         world.ok(MicroOp::VmCreate);
         world.ok(MicroOp::VmBuild { force: false });
         let died = world.die_in([MicroOp::VmCreateDeviceModel { restore: false }], at);
-        world.ok(MicroOp::VmDestroy { keep_extra: false });
+        world.ok(MicroOp::VmDestroy);
         assert_empty(&world, &format!("died after {at}"));
         if !died {
             break;
@@ -241,7 +241,7 @@ fn h37_all_domains_of_a_vm_are_destroyed() {
         world.add_domain(domid, world.context.id, false);
     }
     world.add_domain(12, "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap(), false);
-    world.ok(MicroOp::VmDestroy { keep_extra: false });
+    world.ok(MicroOp::VmDestroy);
     assert_eq!(world.domains.keys().collect::<Vec<_>>(), [&12]);
 }
 
@@ -319,7 +319,7 @@ fn h65_many_devices_and_hooks_are_dealt_with_in_turns() {
     disks.push(disk("d100", None, Kind::Cdrom));
     let mut world = running(world(pv(), disks, (0..8).map(nic).collect()));
     assert_eq!((world.epochs.len(), world.datapaths.len()), (100, 100));
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     assert_empty(&world, "destroyed");
     world.ok(MicroOp::VmClean { suspended: false });
     assert!(world.epochs.is_empty() && world.context.extra.is_none());
@@ -387,7 +387,7 @@ fn h50_remains_whose_number_is_reused_are_only_unlisted() {
     world.write("/local/domain/7/vm", "/vm/04efbb51-2bce-495f-9d86-75fc70ba01e0");
     world.datapaths.insert("vbd/7/xvda".to_owned());
     let mut expected = world.store.clone();
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     let gone = |path: &String| path.contains("/domains/7") || path.contains("/hotplug/7");
     expected.retain(|path, _| !gone(path));
     assert_eq!((world.datapaths.len(), world.store), (1, expected));

@@ -203,7 +203,7 @@ fn an_hvm_domains_keys() {
 #[test]
 fn a_tree_that_outlives_its_domain_is_the_next_ones_to_read() {
     let mut world = started(pv());
-    world.ok(MicroOp::VmDestroy { keep_extra: false });
+    world.ok(MicroOp::VmDestroy);
     world.context.domid = None;
     world.add_domain(8, crate::host::Uuid::default(), false);
     world.ok(MicroOp::VmCreate);

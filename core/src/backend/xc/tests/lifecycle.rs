@@ -3,7 +3,7 @@
 use super::*;
 use crate::backend::Reason;
 use crate::host::{ImageRecord, ShutdownCode};
-use crate::interface::vm::{Priority, PvIndirectBoot};
+use crate::interface::vm::{Priority, PvBoot, PvIndirectBoot};
 
 const LONG: u64 = 1 << 40;
 
@@ -212,7 +212,7 @@ fn an_hvm_guests_device_model_is_saved_and_restored() {
     assert!(saved.contains(&lines(state)), "{saved}");
     assert!(saved.contains("-mode hvm_save -domid 7 -fd {stream} -dm qemu"), "{saved}");
     assert!(saved.contains("append QemuTrad\nappend EndOfImage\nsync image\n"), "{saved}");
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     world.context.domid = None;
     world.ok(MicroOp::VmCreate);
     world.ok(MicroOp::VmRestore(image()));
@@ -225,7 +225,7 @@ fn a_restore_reads_the_image_to_its_end() {
     let mut world = running(plain(pv()));
     world.guest.stops = Some(ShutdownCode::Suspend);
     world.ok(MicroOp::VmSave(image()));
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     world.context.domid = None;
     world.ok(MicroOp::VmCreate);
     let whole = std::mem::take(&mut world.image);
@@ -342,7 +342,7 @@ fn a_destruction_leaves_nothing() {
         store -7 -hidden/7 -/libxl -back/vbd -0/error -back/qdisk -back/vif -back/vbd3 -back/9pfs -back/console \
         -back/vkbd -back/vfb -0/device-model -/xenops -scratch -vm/domains (23)"#;
     world.ok(MicroOp::VmUnpause);
-    assert_eq!(trace(&mut world, MicroOp::VmDestroy { keep_extra: true }), lines(expected));
+    assert_eq!(trace(&mut world, MicroOp::VmDestroy), lines(expected));
     let expected = "
         read 8
         RemoveFiles([\"/var/run/xen/pygrub/a754076e-097e-419b-8c50-1d5e85e7a3a6\"])

@@ -12,27 +12,20 @@ mod world;
 use crate::backend::{ActionRequest, Context, Failure, MicroOp, Product, Settings};
 use crate::host::{HostFacts, Uuid};
 use crate::interface::vbd::{Kind, Mode};
-use crate::interface::vm::{BuilderInfo, HvmInfo, PvBoot, PvDirectBoot, PvInfo, SchedulerParams};
-use crate::interface::{DeviceId, Disk, Error, Network, Pairs, Vbd, Vif, Vm};
+use crate::interface::vm::{BuilderInfo, HvmInfo, PvDirectBoot, PvInfo};
+use crate::interface::{DeviceId, Disk, Error, Network, Vbd, Vif, Vm};
+use crate::operation::fixture;
 use std::sync::Arc;
 use world::World;
 
 const UUID: &str = "a754076e-097e-419b-8c50-1d5e85e7a3a6";
 
 fn pv_info() -> PvInfo {
-    let boot = PvDirectBoot {
+    fixture::pv_info(PvDirectBoot {
         kernel: "/guest/vmlinux".to_owned(),
         cmdline: "console=hvc0".to_owned(),
         ramdisk: Some("/guest/guest.cpio".to_owned()),
-    };
-    PvInfo {
-        boot: PvBoot::Direct(boot),
-        framebuffer: false,
-        framebuffer_ip: None,
-        vncterm: false,
-        vncterm_ip: None,
-        pci_passthrough: false,
-    }
+    })
 }
 
 fn pv() -> BuilderInfo {
@@ -47,27 +40,15 @@ fn vm(ty: BuilderInfo) -> Vm {
     Vm {
         id: UUID.to_owned(),
         name: "gpv".to_owned(),
-        ssidref: 0,
         xsdata: [("vm-data/foo", "bar"), ("control/evil", "1")].into_iter().collect(),
         platformdata: [("acpi_s3", "true"), ("timer_mode", "1")].into_iter().collect(),
-        bios_strings: Pairs::default(),
         ty,
-        suppress_spurious_page_faults: false,
-        machine_address_size: None,
         memory_static_max: 192 << 20,
         memory_dynamic_max: 192 << 20,
         memory_dynamic_min: 128 << 20,
         vcpu_max: 2,
-        vcpus: 1,
-        scheduler_params: SchedulerParams { priority: None, affinity: Vec::new() },
-        on_crash: Vec::new(),
-        on_shutdown: Vec::new(),
-        on_reboot: Vec::new(),
-        on_softreboot: Vec::new(),
-        pci_msitranslate: false,
-        pci_power_mgmt: false,
-        has_vendor_device: false,
         generation_id: Some("1:2".to_owned()),
+        ..fixture::vm()
     }
 }
 
@@ -118,6 +99,7 @@ fn world(ty: BuilderInfo, vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> World {
         vifs: vifs.into(),
         extra: None,
         domid: None,
+        straggles: false,
         facts: Arc::new(facts()),
         settings: Arc::new(Settings::default()),
     })
@@ -160,13 +142,13 @@ fn plugging(world: &World, restore: bool) -> Vec<MicroOp> {
 }
 
 /// From a domain to none, as a power-off does it.
-fn tearing_down(world: &World, keep_extra: bool) -> Vec<MicroOp> {
+fn tearing_down(world: &World) -> Vec<MicroOp> {
     let vbds = world.context.vbds.iter().map(|vbd| vbd.id.device.clone());
     let vifs = world.context.vifs.iter().map(|vif| vif.id.device.clone());
     let mut ops = vec![MicroOp::VmPause, MicroOp::VmDestroyDeviceModel];
     ops.extend(vbds.map(|device| MicroOp::VbdUnplug { device, force: true }));
     ops.extend(vifs.map(|device| MicroOp::VifUnplug { device, force: true }));
-    ops.push(MicroOp::VmDestroy { keep_extra });
+    ops.push(MicroOp::VmDestroy);
     ops
 }
 

@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::host::{Exit, ImageRecord, Role, ShutdownCode, StorageCall};
-use crate::interface::vm::PvIndirectBoot;
+use crate::interface::vm::{PvBoot, PvIndirectBoot};
 
 fn full(kind: BuilderInfo) -> World {
     world(kind, of_each_kind(), vec![nic(0)])
@@ -17,7 +17,7 @@ fn drives() -> World {
 
 /// Tear down what there is, then clean, as every repair of a VM that is to be halted does.
 fn repair(world: &mut World, why: &str) {
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     world.ok(MicroOp::VmClean { suspended: false });
     assert_empty(world, why);
     assert!(world.epochs.is_empty() && world.context.extra.is_none(), "{why}");
@@ -47,7 +47,7 @@ fn h06_a_power_off_that_was_cut_short_is_finished() {
     for new in [|| full(pv()), drives] {
         for at in 0.. {
             let mut world = running(new());
-            let mut ops = tearing_down(&world, true);
+            let mut ops = tearing_down(&world);
             let vbds = world.context.vbds.iter().map(|vbd| vbd.id.device.clone());
             ops.extend(vbds.flat_map(|vbd| [MicroOp::VbdEpochEnd(vbd.clone()), MicroOp::VbdSetActive(vbd, false)]));
             ops.push(MicroOp::VmClean { suspended: false });
@@ -73,11 +73,11 @@ fn h11_a_vm_reads_suspended_only_with_a_whole_image() {
             assert!(whole || !recorded, "{:?}", world.trace);
         });
         let mut ops = vec![MicroOp::VmSave(image())];
-        ops.extend(tearing_down(&world, true));
+        ops.extend(tearing_down(&world));
         let died = world.die_in(ops, at);
         let suspended = world.context.extra.as_ref().is_some_and(|extra| extra.suspend_memory_bytes != 0);
         if suspended {
-            world.ok(MicroOp::VmDestroy { keep_extra: true });
+            world.ok(MicroOp::VmDestroy);
             world.ok(MicroOp::VmClean { suspended: true });
             assert_empty(&world, &format!("died after {at}"));
             assert!(world.context.extra.is_some());
@@ -100,7 +100,7 @@ fn h05_a_resume_that_was_cut_short_keeps_its_image() {
         let mut world = running(full(pv()));
         world.guest.stops = Some(ShutdownCode::Suspend);
         world.ok(MicroOp::VmSave(image()));
-        for op in tearing_down(&world, true) {
+        for op in tearing_down(&world) {
             world.ok(op);
         }
         world.context.domid = None;
@@ -108,7 +108,7 @@ fn h05_a_resume_that_was_cut_short_keeps_its_image() {
         let mut ops = vec![MicroOp::VmCreate, MicroOp::VmRestore(image())];
         ops.extend(plugging(&world, true));
         let died = world.die_in(ops, at);
-        world.ok(MicroOp::VmDestroy { keep_extra: true });
+        world.ok(MicroOp::VmDestroy);
         world.ok(MicroOp::VmClean { suspended: true });
         assert_empty(&world, &format!("died after {at}"));
         let bytes = |extra: &Option<Arc<crate::interface::VmExtra>>| extra.as_ref().map(|e| e.suspend_memory_bytes);
@@ -132,7 +132,7 @@ fn h45_whoever_is_cancelled_lets_go_of_what_the_daemon_holds() {
         (vec![], MicroOp::VbdPlug("xvdb".to_owned())),
         (vec![], MicroOp::VbdUnplug { device: "xvdb".to_owned(), force: true }),
         (vec![], MicroOp::VmSave(image())),
-        (vec![], MicroOp::VmDestroy { keep_extra: true }),
+        (vec![], MicroOp::VmDestroy),
     ];
     for (before, op) in table {
         for at in 0.. {
@@ -169,7 +169,7 @@ fn an_epoch_outlives_a_suspend() {
     let mut world = running(world(pv(), stored(), Vec::new()));
     world.guest.stops = Some(ShutdownCode::Suspend);
     world.ok(MicroOp::VmSave(image()));
-    world.ok(MicroOp::VmDestroy { keep_extra: true });
+    world.ok(MicroOp::VmDestroy);
     world.ok(MicroOp::VmClean { suspended: true });
     assert_eq!(world.epochs.len(), 1);
     let ended = StorageCall::EpochEnd { vdi: "sr/vdi".to_owned() };

@@ -276,7 +276,7 @@ impl World {
                 let below = format!("{path}/");
                 let nodes = self.store.iter().filter_map(|(node, value)| Some((node.strip_prefix(&below)?, value)));
                 let nodes = nodes.filter(|(node, _)| node.split('/').count() <= depth as usize);
-                let nodes = nodes.take(limit as usize).map(|(node, value)| (node.to_owned(), value.clone()));
+                let nodes = nodes.take(limit as usize);
                 Found::Tree(nodes.collect())
             }
         }

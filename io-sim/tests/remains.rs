@@ -1,0 +1,71 @@
+//! What a VM leaves behind when something happens at the wrong moment: nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use xenops_core::host::time::{MILLISECOND, SECOND};
+use xenops_core::host::{Role, Uuid};
+use xenops_core::interface::{Call, DeviceId, Disk};
+use xenops_io_sim::fleet::{DiskShape, Guest, Shape};
+use xenops_io_sim::local::Local;
+use xenops_io_sim::world::{Choices, Config, Pace, World};
+
+const ID: Uuid = Uuid(*b"\x5e\xed\0\0\0\0\x40\0\x80\0\0\0\0\0\0\x0a");
+
+/// A VM with one disk of the storage.
+fn shape(guest: Guest) -> Shape {
+    let disk = DiskShape {
+        device: "xvda",
+        backend: Some(Disk::Vdi("sr/disk".to_owned())),
+        writable: true,
+        drive: false,
+        persistent: true,
+        prioritised: false,
+        first: true,
+    };
+    Shape {
+        ids: [ID, Uuid(ID.0.map(|byte| !byte))],
+        guest,
+        disks: vec![disk],
+        ..Shape::draw(0, &mut Choices::nothing())
+    }
+}
+
+fn host(shape: &Shape) -> Local {
+    let world = World::new(Config { pace: Pace::Natural, ..Config::default() }, Choices::nothing());
+    let mut local = Local::new(world, 4);
+    local.ask(Call::VmImportMetadata { metadata: shape.metadata(ID) }).unwrap();
+    local
+}
+
+/// The epoch of a disk ends with its row, if it does not end with its VM's domain.
+#[test]
+fn a_disk_that_is_removed_from_a_running_vm_can_be_had_again() {
+    let shape = shape(Guest::Pv);
+    let mut local = host(&shape);
+    let disk = || DeviceId::new(ID.text(), "xvda");
+    for _ in 0..2 {
+        local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+        local.do_task(Call::VbdUnplug { id: disk(), force: true }).unwrap();
+        local.ask(Call::VbdRemove { id: disk() }).unwrap();
+        local.do_task(Call::VmShutdown { id: ID.text(), delay: None }).unwrap();
+        local.ask(Call::VbdAdd { vbd: Arc::new(shape.vbd(ID, &shape.disks[0])) }).unwrap();
+    }
+    assert_eq!(local.world.breaches(), []);
+}
+
+/// A boot loader may go on for a moment when its daemon has been killed, and the next daemon may be quick.
+#[test]
+fn the_boot_loader_of_a_killed_daemon_leaves_no_files() {
+    let shape = shape(Guest::PvBootloader);
+    let mut local = host(&shape);
+    local.call(Call::VmStart { id: ID.text(), paused: false });
+    let runs = |local: &Local| local.world.processes().iter().any(|process| process.spawn.role == Role::Bootloader);
+    while !runs(&local) {
+        local.pass(MILLISECOND);
+    }
+    local.restart();
+    local.pass(60 * SECOND);
+    assert!(local.world.disk().left.is_empty(), "{:?}", local.world.disk().left);
+    assert!(local.world.hypervisor().of(ID).next().is_none());
+}
