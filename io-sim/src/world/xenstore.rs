@@ -207,7 +207,7 @@ impl Store {
         }
     }
 
-    /// Dom0 removes a node and all below it; a missing one is fine, and so is `/`, which stays.
+    /// Dom0 removes a node and all below it; a missing one is fine. `/` stays.
     pub fn remove(&mut self, path: &str) {
         let Some(id) = self.tree.find(path).filter(|id| *id != ROOT) else { return };
         path.hash(&mut self.trace);
@@ -400,6 +400,12 @@ impl Store {
         if self.owned(domid) > 0 {
             self.bury_below(ROOT, "/".to_owned(), domid);
         }
+        // Another domain of that number is not meant by what is said of this one, wherever it is said.
+        for node in self.tree.nodes_mut() {
+            if node.perms.acl.iter().any(|(named, _)| *named == domid) {
+                Arc::make_mut(&mut node.perms).acl.retain(|(named, _)| *named != domid);
+            }
+        }
     }
 
     fn bury_below(&mut self, id: Id, path: String, domid: DomId) {
@@ -407,15 +413,9 @@ impl Store {
             self.tree.children(id).map(|(name, child)| (name.to_owned(), child)).collect();
         for (name, child) in children {
             let path = if path == "/" { format!("/{name}") } else { format!("{path}/{name}") };
-            let perms = &self.tree.node(child).perms;
-            if perms.owner == domid {
+            if self.tree.node(child).perms.owner == domid {
                 self.remove(&path);
                 continue;
-            }
-            if perms.acl.iter().any(|(named, _)| *named == domid) {
-                let mut perms = Perms::clone(perms);
-                perms.acl.retain(|(named, _)| *named != domid);
-                self.tree.node_mut(child).perms = Arc::new(perms);
             }
             self.bury_below(child, path, domid);
         }
@@ -432,7 +432,9 @@ fn above(path: &str) -> &str {
 
 fn check(change: &Change) -> Result<(), Fault> {
     let (Change::Write(path, _) | Change::Mkdir(path) | Change::Remove(path) | Change::SetPerms(path, _)) = change;
-    if !valid(path) {
+    // What becomes of a store without a root is not the same with every xenstored; hosts do not ask them.
+    let wrong = !valid(path) || (path == "/" && matches!(change, Change::Remove(_)));
+    if wrong {
         return Err(Fault::Other(format!("xenstore does not take the path {path:?}")));
     }
     match change {

@@ -69,6 +69,8 @@ impl Step {
         let request = match change {
             Change::Write(path, value) => Request::with(Op::Write, path, value.as_bytes()),
             Change::Mkdir(path) => Request::at(Op::Mkdir, path),
+            // C xenstored refuses it, oxenstored does not.
+            Change::Remove(path) if path == "/" => Err(Error::Path(path.clone())),
             Change::Remove(path) => Request::at(Op::Rm, path),
             Change::SetPerms(path, perms) => {
                 let texts = permissions::write(perms);
@@ -145,9 +147,24 @@ async fn hold(transaction: &Transaction, guards: &[Guard]) -> Result<bool, Error
         };
         all &= match guard {
             Guard::Exists(_) => value.is_some(),
-            Guard::Absent(_) => value.is_none(),
+            Guard::Absent(path) => value.is_none() && read_above(transaction, path).await?,
             Guard::Equals(_, wanted) => value.as_deref() == Some(wanted.as_bytes()),
         };
     }
     Ok(all)
+}
+
+/// Reads the nearest node above one that is not there. oxenstored forgets what a transaction did not find, and would
+/// commit it although somebody has made the node meanwhile; then, what was read above it is another, and conflicts.
+async fn read_above(transaction: &Transaction, path: &str) -> Result<bool, Error> {
+    let mut above = path;
+    while let Some(end) = above.rfind('/').filter(|_| above != "/") {
+        above = if end == 0 { "/" } else { &above[..end] };
+        let Ok(request) = Request::at(Op::Read, above) else { continue };
+        match transaction.call(request).await {
+            Err(error) if error.is_missing() => {}
+            answer => return answer.map(|_| true),
+        }
+    }
+    Ok(true)
 }

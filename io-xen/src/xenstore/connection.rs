@@ -18,7 +18,7 @@ pub struct Request {
     pub op: Op,
     /// Within which transaction; 0 is none.
     pub transaction: u32,
-    /// As the protocol has it.
+    /// As the protocol has it. Never empty: oxenstored waits for more of a message without one, for ever.
     pub payload: Vec<u8>,
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where it is where nobody says otherwise, in the order in which they are tried. The socket is asked first: a
 /// connection there has watches, transactions and answers of its own, while all openers of the device share the
@@ -21,6 +21,9 @@ const VARIABLE: &str = "XENSTORED_PATH";
 
 /// Requests in flight: on a socket; on the device, whose ring is small and serves the whole kernel.
 const IN_FLIGHT: (usize, usize) = (256, 16);
+
+/// How long xenstored may take to see that somebody is at its door.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long until the device is tried again that did not take a write: it never says when it would.
 const DEVICE_PAUSE: Duration = Duration::from_millis(2);
@@ -40,7 +43,7 @@ impl Endpoint {
         let mut forbidden = false;
         for path in places {
             let endpoint = Endpoint { path };
-            match endpoint.connect() {
+            match endpoint.connect_patiently() {
                 Ok(stream) => return Ok((endpoint, stream)),
                 Err(error) => {
                     forbidden |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -54,6 +57,19 @@ impl Endpoint {
             format!("start it (systemctl start xenstored), or name its socket with {VARIABLE}")
         };
         Err(Failure::new(format!("cannot reach xenstored: tried {}; {remedy}", tried.join(", "))))
+    }
+
+    /// Connects, and waits a little where others are before us: xenstored lets very few wait at its door.
+    fn connect_patiently(&self) -> io::Result<Stream> {
+        let began = Instant::now();
+        loop {
+            match self.connect() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                connected => return connected,
+            }
+        }
     }
 
     /// Connects, without waiting.

@@ -122,7 +122,8 @@ impl Error {
     pub fn fault(self, what: impl fmt::Display) -> Fault {
         match self {
             Error::Lost(endpoint) | Error::Down(endpoint) => Fault::Lost(endpoint),
-            Error::Refused(Code::Enospc | Code::Equota) => {
+            // What is too long for a listing is not met here; a value is, in oxenstored.
+            Error::Refused(Code::Enospc | Code::Equota | Code::E2big) => {
                 Fault::NoSpace(format!("xenstore {what}: a quota of xenstored"))
             }
             Error::Refused(Code::Enomem) => Fault::NoSpace(format!("xenstore {what}: memory of xenstored")),
@@ -197,6 +198,7 @@ mod tests {
         let of = |code| Error::Refused(code).fault("write /a");
         assert!(matches!(of(Code::Enospc), Fault::NoSpace(text) if text.contains("/a")));
         assert!(matches!(of(Code::Equota), Fault::NoSpace(_)));
+        assert!(matches!(of(Code::E2big), Fault::NoSpace(_)));
         assert_eq!(of(Code::Eagain), Fault::Conflict);
         assert_eq!(of(Code::Einval), Fault::Other("xenstore write /a: EINVAL".to_owned()));
         assert!(matches!(Error::TooLong(5000).fault("write /a"), Fault::NoSpace(text) if text.starts_with("5000")));

@@ -330,13 +330,12 @@ impl State {
                 self.waiters.insert(ticket, answered);
             }
             Some(Waiter::Transaction) => self.abandon(answer),
-            Some(Waiter::Watch(serial)) => match answer {
-                Err(Error::Refused(_) | Error::Busy | Error::TooLong(_)) => {
-                    self.watches.fail(serial, answer.expect_err("matched as an error"));
+            Some(Waiter::Watch(serial)) => {
+                // One that was lost is watched again on the next connection.
+                if let Err(error @ (Error::Refused(_) | Error::Busy | Error::TooLong(_))) = answer {
+                    self.watches.fail(serial, error);
                 }
-                // Lost: the next connection watches it again.
-                _ => {}
-            },
+            }
             None => {}
         }
     }

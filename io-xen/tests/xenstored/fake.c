@@ -152,8 +152,10 @@ int xc_domain_getinfolist(void *xc, uint32_t first, unsigned count, void *info) 
 static void *ring(long domid) {
     char path[PATH_MAX];
     int file = syscall(SYS_openat, AT_FDCWD, place(path, "ring", domid), O_RDWR | O_CLOEXEC, 0);
-    if (file < 0)
+    if (file < 0) {
+        errno = EINVAL;
         return NULL;
+    }
     void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
     return page == MAP_FAILED ? NULL : page;
