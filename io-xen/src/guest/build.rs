@@ -10,7 +10,7 @@ use crate::xen::errno::{CallError, EBUSY, EINVAL, ENOMEM};
 use crate::xen::foreign::{DomainImage, Interface};
 use crate::xen::layout::image::{self, Module};
 use crate::xen::params;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 /// A guest's triple fault is a crash, not a reboot: somebody wants to know.
 const CRASH: u64 = 3;
@@ -164,7 +164,7 @@ fn begin<'a>(
     dom.set_word(image::MAX_VCPUS, vcpus);
     dom.kernel(&parts.image).map_err(step)?;
     for (bytes, cmdline) in &parts.modules {
-        dom.module(bytes, cmdline.as_deref().map(CStr::to_owned).as_deref()).map_err(step)?;
+        dom.module(bytes, cmdline.as_deref()).map_err(step)?;
     }
     Ok(dom)
 }

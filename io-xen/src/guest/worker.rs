@@ -25,7 +25,7 @@ pub struct Worker {
     complaint: Complaint,
 }
 
-/// The last thing that the library complained of: its error numbers say little.
+/// What the library complained of first: its error numbers say little, and its later lines that it failed.
 type Complaint = Arc<Mutex<Option<String>>>;
 
 impl Worker {
@@ -54,7 +54,7 @@ impl Worker {
     fn explain(&self, mut error: StepError) -> StepError {
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(complaint) = complaint {
-            error.text = format!("{} ({complaint})", error.text);
+            error.text = if error.errno == 0 { complaint } else { format!("{} ({complaint})", error.text) };
         }
         error
     }
@@ -117,7 +117,7 @@ impl Listener for Teller {
             self.voice.info(text);
         }
         if level == Level::Error {
-            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            self.complaint.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| text.to_owned());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A release of Xen, without its patch level: the libraries of one release fit the hypervisor of that release only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,19 +45,17 @@ impl fmt::Display for Version {
     }
 }
 
-/// Where to look.
+/// What to look for, wherever the dynamic linker does: that has settings enough for where.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// The only directory to look in, if one is configured; else wherever the dynamic linker looks.
-    pub directory: Option<PathBuf>,
     /// The release that runs, where Linux tells it.
     pub running: Option<Version>,
 }
 
 impl Search {
-    /// The dynamic linker's directories, for the release that runs.
+    /// For the release that runs.
     pub fn standard() -> Search {
-        Search { directory: None, running: running(Path::new(RUNNING)) }
+        Search { running: running(Path::new(RUNNING)) }
     }
 
     /// Releases to try, in order: only the one that runs where that is known, as no other can fit it.
@@ -69,9 +67,8 @@ impl Search {
     }
 
     /// What to ask the dynamic linker for.
-    pub fn path(&self, stem: &str, version: Version) -> PathBuf {
-        let name = format!("{stem}.so.{version}");
-        self.directory.as_ref().map_or_else(|| PathBuf::from(&name), |directory| directory.join(&name))
+    pub fn name(stem: &str, version: Version) -> String {
+        format!("{stem}.so.{version}")
     }
 
     /// Nothing that was tried could be loaded; what the dynamic linker said last.
@@ -82,10 +79,6 @@ impl Search {
             let running = self.running.map_or_else(|| "this".to_owned(), |version| version.to_string());
             return Failure::new(format!("Xen {running} is not supported; boot one of Xen {oldest} to {newest}"));
         };
-        let place = self.directory.as_ref().map_or_else(
-            || "where the dynamic linker looks".to_owned(),
-            |directory| format!("in {}", directory.display()),
-        );
         let tried = match newest == oldest {
             true => format!("{stem}.so.{newest}"),
             false => format!("{stem}.so.{oldest} to {stem}.so.{newest}"),
@@ -95,8 +88,8 @@ impl Search {
             None => "libxenmisc4.17".to_owned(),
         };
         Failure::new(format!(
-            "cannot load {tried}, looked for {place}: {last}; install the tools of the Xen that runs (Debian: {package}) \
-             and boot it, or use --host simulated"
+            "cannot load {tried}: {last}; install the tools of the Xen that runs (Debian: {package}) and boot it, set \
+             LD_LIBRARY_PATH to where they are, or use --host simulated"
         ))
     }
 }
@@ -115,19 +108,15 @@ mod tests {
     #[test]
     fn what_is_tried_and_what_is_said_of_it() {
         let table = [
-            (None, None, "libxenctrl.so.4.16 to libxenctrl.so.4.22", "where the dynamic linker looks"),
-            (None, Some(Version::of(4, 18)), "load libxenctrl.so.4.18, ", "Debian: libxenmisc4.18"),
-            (Some("/opt/xen/lib"), None, "libxenctrl.so.4.16 to", "in /opt/xen/lib: no such"),
-            (None, Some(Version::of(4, 99)), "Xen 4.99 is not supported", "Xen 4.16 to 4.22"),
+            (None, "load libxenctrl.so.4.16 to libxenctrl.so.4.22: no such file; install", "LD_LIBRARY_PATH"),
+            (Some(Version::of(4, 18)), "load libxenctrl.so.4.18: no such", "Debian: libxenmisc4.18"),
+            (Some(Version::of(4, 99)), "Xen 4.99 is not supported", "Xen 4.16 to 4.22"),
         ];
-        for (directory, running, first, second) in table {
-            let search = Search { directory: directory.map(PathBuf::from), running };
-            let text = search.failure("libxenctrl", "no such file").text;
+        for (running, first, second) in table {
+            let text = Search { running }.failure("libxenctrl", "no such file").text;
             assert!(text.contains(first) && text.contains(second), "{text}");
         }
-        let search = Search { directory: Some("/x".into()), running: None };
-        assert_eq!(search.path("libxenguest", Version::of(4, 17)), PathBuf::from("/x/libxenguest.so.4.17"));
-        assert_eq!(Search::default().path("libxenguest", Version::of(4, 9)), PathBuf::from("libxenguest.so.4.9"));
+        assert_eq!(Search::name("libxenguest", Version::of(4, 17)), "libxenguest.so.4.17");
         assert_eq!(Search::default().versions(), KNOWN);
     }
 

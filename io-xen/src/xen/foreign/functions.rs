@@ -152,7 +152,7 @@ impl Libraries {
         }
         let (mut last, mut objection) = (String::from("no release to look for"), None);
         for version in search.versions() {
-            let libraries = match Libraries::open(search, version) {
+            let libraries = match Libraries::open(version) {
                 Ok(libraries) => libraries,
                 Err(text) => {
                     last = text;
@@ -167,10 +167,10 @@ impl Libraries {
         Err(objection.unwrap_or_else(|| search.failure("libxenctrl", &last)))
     }
 
-    fn open(search: &Search, version: Version) -> Result<Libraries, String> {
+    fn open(version: Version) -> Result<Libraries, String> {
         let load = |stem: &str| -> Result<&'static Library, String> {
             // SAFETY: Xen's libraries run nothing when they are loaded.
-            let library = unsafe { Library::new(search.path(stem, version)) }.map_err(|error| error.to_string())?;
+            let library = unsafe { Library::new(Search::name(stem, version)) }.map_err(|error| error.to_string())?;
             // They stay: what they give us, threads and buffers, outlives any use that could be counted.
             Ok(Box::leak(Box::new(library)))
         };

@@ -7,7 +7,6 @@ use super::functions::{Functions, Libraries, Xc};
 use super::logger::{Listener, Logger};
 use crate::failure::Failure;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::io;
 use std::ptr::NonNull;
 
 /// Bytes of a page.
@@ -41,15 +40,26 @@ unsafe extern "C" {
     fn munmap(address: *mut c_void, length: usize) -> c_int;
 }
 
+/// The C library's error number.
+pub(super) fn errno() -> c_int {
+    // SAFETY: the C library's own variable of this thread.
+    unsafe { *__errno_location() }
+}
+
+/// Sets it.
+pub(super) fn set_errno(errno: c_int) {
+    // SAFETY: as for reading it.
+    unsafe { *__errno_location() = errno };
+}
+
 /// Not every failing function says why: what an earlier one said must not be taken for it.
 pub(super) fn forget_error() {
-    // SAFETY: the C library's own variable of this thread.
-    unsafe { *__errno_location() = 0 };
+    set_errno(0);
 }
 
 /// Why the call that just failed did.
 pub(super) fn last_error(function: &'static str) -> CallError {
-    CallError { function, errno: io::Error::last_os_error().raw_os_error().unwrap_or(0) }
+    CallError { function, errno: errno() }
 }
 
 impl Interface {

@@ -62,6 +62,14 @@ impl Logger {
     }
 }
 
+/// Runs what a callback does; the library's error number is afterwards what it was, as the call that failed will be
+/// asked for it.
+fn aside(work: impl FnOnce()) {
+    let errno = super::interface::errno();
+    work();
+    super::interface::set_errno(errno);
+}
+
 /// # Safety
 ///
 /// `logger` must be from [`Logger::leak`] and used by nobody else meanwhile.
@@ -97,7 +105,8 @@ unsafe extern "C" fn message(
         _ => Level::Error,
     };
     // SAFETY: the library gives back the logger that it was given.
-    unsafe { listener(logger) }.message(level, &format!("{context}: {}{why}", text.trim_end()));
+    let listener = unsafe { listener(logger) };
+    aside(|| listener.message(level, &format!("{context}: {}{why}", text.trim_end())));
 }
 
 unsafe extern "C" fn progress(
@@ -109,7 +118,8 @@ unsafe extern "C" fn progress(
     _total: c_ulong,
 ) {
     // SAFETY: the library gives back the logger that it was given.
-    unsafe { listener(logger) }.progress(percent.clamp(0, 100) as u32);
+    let listener = unsafe { listener(logger) };
+    aside(|| listener.progress(percent.clamp(0, 100) as u32));
 }
 
 // The library destroys only loggers that it made itself.
@@ -125,6 +135,7 @@ mod tests {
 
     impl Listener for Heard {
         fn message(&mut self, level: Level, text: &str) {
+            let _ = std::fs::metadata("/nonexistent");
             self.0.lock().unwrap().push(format!("{level:?} {text}"));
         }
         fn progress(&mut self, percent: u32) {
@@ -141,6 +152,7 @@ mod tests {
         // A `va_list` that has nothing.
         let mut none = [0u64; 3];
         let none = (&raw mut none).cast::<c_void>();
+        super::super::interface::set_errno(28);
         // SAFETY: what the libraries do; the formats take no arguments.
         unsafe {
             ((*vtable).message)(vtable, 8, 12, c"xc".as_ptr(), c"no pages\n".as_ptr(), none);
@@ -149,6 +161,7 @@ mod tests {
             ((*vtable).destroy)(vtable);
             drop(Box::from_raw(logger));
         }
+        assert_eq!(super::super::interface::errno(), 28, "a listener's own errors are not the library's");
         let expected = ["Error xc: no pages: not enough memory (ENOMEM)", "Detail xc: detail", "100%"];
         assert_eq!(*heard.0.lock().unwrap(), expected);
     }
