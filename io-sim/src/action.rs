@@ -90,7 +90,14 @@ impl Action {
         use Action::*;
         let long = matches!(
             self,
-            VmStart | VmShutdownClean | VmShutdownHard | VmRebootClean | VmRebootHard | VmSuspend | VmResume | VmUnpause
+            VmStart
+                | VmShutdownClean
+                | VmShutdownHard
+                | VmRebootClean
+                | VmRebootHard
+                | VmSuspend
+                | VmResume
+                | VmUnpause
         );
         self.has_task() && !long
     }

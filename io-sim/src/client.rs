@@ -107,12 +107,11 @@ impl Client {
             return Deed::Tend(call);
         }
         let intended = self.intends.pop().filter(|_| !choices.odds(Concern::Workload, 8));
-        let place =
-            intended.map_or_else(|| choices.choose(Concern::Workload, scene.vms.len() as u32) as usize, |(place, _)| place);
+        let place = intended
+            .map_or_else(|| choices.choose(Concern::Workload, scene.vms.len() as u32) as usize, |(place, _)| place);
         let (mut id, standing) = scene.vms[place];
         let shape: &Shape = &scene.swarm.shapes[place];
-        let mut action =
-            intended.map_or_else(|| scene.swarm.workload.next(standing, choices), |(_, action)| action);
+        let mut action = intended.map_or_else(|| scene.swarm.workload.next(standing, choices), |(_, action)| action);
         if action.names() && scene.naming[place] {
             action = Action::VmStat;
         }

@@ -17,6 +17,9 @@ use crate::recovery::{Intent, Repair};
 /// How long a domain that a client builds step by step may wait for its next step: then nobody will finish it.
 const CONSTRUCTION_PATIENCE: u64 = 600 * SECOND;
 
+/// What becomes of rows: their entries in the journal, and the rows.
+type RowChange = (Vec<Entry>, Vec<Row>);
+
 impl Machine {
     /// The intent is durable, or could not be made so: then nothing has happened and the operation fails (H69).
     pub(super) fn intended(&mut self, vm: u64, before: Option<Intent>, outcome: Outcome, effects: &mut Effects) {
@@ -167,7 +170,7 @@ impl Machine {
     }
 
     /// What an operation that went well makes of the VM's rows: their entries, and the rows but for a rename's.
-    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<(Vec<Entry>, Vec<Row>)>, Error> {
+    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<RowChange>, Error> {
         let rows = match op {
             Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) => {
                 return Ok(Some((self.renamed_entries(vm, *to), Vec::new())));

@@ -95,6 +95,7 @@ impl Xen {
         let store = Store::open(None, inbox)?;
         let executor = Rc::new(LocalExecutor::new());
         let processes = Processes::new(&settings.instance, Path::new(LOGS), executor.clone());
+        smol::block_on(executor.run(processes.take_over()));
         let datapaths = Path::new(RUN).join("storage");
         let storage = Storage::open(&datapaths, &[settings.storage.clone(), VOLUMES.into()]);
         let storage = storage.map_err(|error| {
@@ -103,7 +104,6 @@ impl Xen {
         let images = Images::open(storage.clone(), Path::new(DEVICE_MODELS), &settings.instance)
             .map_err(|fault| Failure::new(format!("cannot let go of old suspend images: {fault}")))?;
         let facts = Arc::new(facts(&hypervisor));
-        smol::block_on(executor.run(processes.take_over()));
         log::info("host", format_args!("this host runs Xen {}", hypervisor.host_stat().hypervisor.version));
         let parts = Rc::new(Parts { hypervisor, store, processes, storage, images, facts });
         Ok(Xen { parts, executor, aborts: Rc::default() })

@@ -169,7 +169,7 @@ fn program(kind: Kind) -> Result<PathBuf, String> {
     versions.sort();
     // Debian's in /usr/sbin only asks the hypervisor which version's to run.
     let places = ["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from).into_iter().chain(versions);
-    let found = places.map(|place| place.join(name)).filter(|path| path.is_file()).last();
+    let found = places.map(|place| place.join(name)).rfind(|path| path.is_file());
     found.ok_or_else(|| format!("{name} is not installed"))
 }
 

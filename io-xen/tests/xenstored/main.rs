@@ -2,6 +2,7 @@
 //!
 //! They run here with a preloaded stand-in for the hypervisor (`fake.c`). Where they, or a C compiler, are missing the
 //! tests say so and pass, unless `XENOPS_REQUIRE_XENSTORED=1` demands them. On Debian they are in `xen-utils-4.17`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(unreachable_pub, reason = "the modules of a test program")]
 
 mod client;

@@ -346,7 +346,7 @@ impl<'a> Both<'a> {
         }
         let named = |tokens: &BTreeSet<u64>| {
             let watched = |token: &u64| self.watches.iter().find(|(_, t)| *t == token).map(|((_, path), _)| path);
-            tokens.iter().map(|token| format!("{}", watched(token).map_or("?", |p| p))).collect::<Vec<_>>()
+            tokens.iter().map(|token| watched(token).map_or("?", |p| p).to_owned()).collect::<Vec<_>>()
         };
         Err(format!("the real one tells who watches {:?}, the model {:?}", named(&real), named(&model)))
     }
@@ -361,13 +361,13 @@ impl<'a> Both<'a> {
 
     fn same_tree(&mut self) -> Result<(), String> {
         let all = Query::Tree { path: ROOT.to_owned(), depth: 64, limit: u32::MAX };
-        let Found::Tree(mut nodes) = self.model.query(&all) else { panic!("a tree was asked for") };
-        nodes.iter_mut().for_each(|(path, _)| *path = format!("{ROOT}/{path}"));
-        nodes.push((ROOT.to_owned(), String::new()));
-        let shown = nodes.into_iter().map(|(path, value)| {
-            let perms = self.lasting(&permissions(self.model.perms(&path).unwrap()));
-            format!("{path} = {value:?} ({perms})")
-        });
+        let Found::Tree(nodes) = self.model.query(&all) else { panic!("a tree was asked for") };
+        let root = std::iter::once((ROOT.to_owned(), ""));
+        let shown =
+            root.chain(nodes.iter().map(|(path, value)| (format!("{ROOT}/{path}"), value))).map(|(path, value)| {
+                let perms = self.lasting(&permissions(self.model.perms(&path).unwrap()));
+                format!("{path} = {value:?} ({perms})")
+            });
         let model: BTreeSet<String> = shown.collect();
         let mut real = BTreeSet::new();
         let mut paths = vec![ROOT.to_owned()];

@@ -38,8 +38,9 @@ fn parse(instance: &str, value: &str) -> Option<(Role, Option<DomId>)> {
     (words.next()? == instance).then_some((role, domid.parse().ok()))
 }
 
-/// A process that carries this instance's mark and leads a process group, as those do that the daemon starts: their
-/// own children carry the mark too.
+/// A process that carries this instance's mark and is one that the daemon started, not a child of such: it leads a
+/// process group in the daemon's session. A device model may make a session of its own; what does so in a hook is
+/// something that is to stay.
 fn read(proc: &Path, instance: &str) -> Option<(Role, Option<DomId>)> {
     // Another user's process may carry any mark.
     if fs::metadata(proc).ok()?.uid() != geteuid().as_raw() {
@@ -51,9 +52,11 @@ fn read(proc: &Path, instance: &str) -> Option<(Role, Option<DomId>)> {
     let found = parse(instance, str::from_utf8(mark).ok()?)?;
     let pid: &str = proc.file_name()?.to_str()?;
     let stat = fs::read_to_string(proc.join("stat")).ok()?;
-    // After the name, which may hold anything but ends with the last parenthesis: state, parent, group.
-    let group = stat.rsplit_once(')')?.1.split_whitespace().nth(2)?;
-    (group == pid).then_some(found)
+    // After the name, which may hold anything but ends with the last parenthesis: state, parent, group, session.
+    let mut numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(2);
+    let (group, session) = (numbers.next()?, numbers.next()?);
+    let is_ours = group == pid && (found.0 != Role::Hook || session != pid);
+    is_ours.then_some(found)
 }
 
 /// Every process that carries this instance's mark.

@@ -2,14 +2,14 @@
 //!
 //! Each carries a mark in its environment, so that the next daemon finds it however this one ends: device models are
 //! taken over, scripts are left time to finish, since one that is stopped half way may hold a loop device that nothing
-//! names yet, and helpers are ended; these end with the daemon already where `setpriv` is, which is everywhere on
+//! names yet, and the others are ended; these end with the daemon already where `setpriv` is, which is everywhere on
 //! Debian. All processes are started on one thread, so that a descriptor that is meant for one is never another's.
 
 use super::faults::fault;
 use super::mark;
 use super::running::{Output, Running, read_lines};
 use crate::log;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use smol::{Async, LocalExecutor};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,8 +32,8 @@ const SETPRIV: &str = "/usr/bin/setpriv";
 /// The argument in whose place the stream's descriptor stands.
 const STREAM: &str = "{stream}";
 
-/// How long a script of an earlier daemon may still run.
-const SCRIPT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long scripts of an earlier daemon may still run.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// All processes.
 pub struct Processes {
@@ -55,14 +55,11 @@ impl Processes {
         Processes { instance: instance.to_owned(), logs: logs.to_owned(), executor, table: RefCell::default() }
     }
 
-    /// Takes over what an earlier daemon of this instance left, and ends what should have ended with it.
+    /// Takes over what an earlier daemon of this instance left, and ends what should have ended with it; over when that
+    /// is gone.
     pub async fn take_over(&self) {
         let mut ending = Vec::new();
         for (pid, role, domid) in mark::find(&self.instance) {
-            // An administrator's hook may have started something that is to stay.
-            if role == Role::Hook {
-                continue;
-            }
             let Ok(running) = Running::found(pid, role, domid) else { continue };
             let running = Rc::new(running);
             log::info("process", format_args!("found {} {pid} of an earlier daemon", mark::word(role)));
@@ -73,16 +70,21 @@ impl Processes {
                 ending.push(running);
             }
         }
-        for running in ending {
-            if running.role == Role::Hotplug {
-                let patience = async {
-                    smol::Timer::after(SCRIPT_PATIENCE).await;
-                };
-                smol::future::or(running.ended(), patience).await;
+        let (scripts, others): (Vec<_>, Vec<_>) = ending.into_iter().partition(|running| running.role.is_script());
+        for running in others {
+            running.stop(grace(running.role)).await;
+        }
+        let end = async {
+            for running in &scripts {
+                running.ended().await;
             }
-            if !running.has_ended() {
-                running.stop(grace(running.role)).await;
-            }
+        };
+        let patience = async {
+            smol::Timer::after(SCRIPT_PATIENCE).await;
+        };
+        smol::future::or(end, patience).await;
+        for running in scripts.iter().filter(|running| !running.has_ended()) {
+            running.stop(grace(running.role)).await;
         }
         self.sweep();
     }
@@ -126,7 +128,7 @@ impl Processes {
     }
 
     fn command(&self, spawn: &Spawn, descriptor: Option<&str>) -> Command {
-        let dies = !matches!(spawn.role, Role::DeviceModel | Role::Hotplug);
+        let dies = !spawn.role.outlives_daemon() && !spawn.role.is_script();
         let mut command = match Path::new(SETPRIV).exists() && dies {
             true => {
                 let mut command = Command::new(SETPRIV);
@@ -158,11 +160,16 @@ impl Processes {
                 fs::create_dir_all(&self.logs)?;
                 let name = spawn.domid.map_or_else(|| "0".to_owned(), |domid| domid.to_string());
                 let path = self.logs.join(format!("xenops-qemu-{name}.log"));
-                let log = File::create(&path)?;
-                command.stdout(log.try_clone()?).stderr(log);
-                (Output::File(path), None)
+                let log = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+                command.stdout(log.try_clone()?).stderr(log.try_clone()?);
+                (Output::File(log), None)
             }
-            Role::Bootloader | Role::Hook => {
+            Role::Hook => {
+                let said = File::from(memfd_create("hook", MemfdFlags::CLOEXEC)?);
+                command.stdout(said.try_clone()?).stderr(said.try_clone()?);
+                (Output::File(said), None)
+            }
+            Role::Bootloader => {
                 let (lines, all) = io::pipe()?;
                 command.stdout(all.try_clone()?).stderr(all);
                 (Output::Lines(ours(lines)?), None)

@@ -10,10 +10,10 @@ use smol::io::AsyncWriteExt;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
@@ -106,8 +106,8 @@ impl Running {
         } else {
             ended.await;
         }
-        if let Output::File(path) = &output {
-            self.shown.borrow_mut().lines = last_lines(path);
+        if let Output::File(file) = &output {
+            self.shown.borrow_mut().lines = last_lines(file);
         }
         match child.wait() {
             Ok(status) => self.shown.borrow_mut().exit = Some(exit(status)),
@@ -189,17 +189,17 @@ pub enum Output {
     Nowhere,
     /// It is read line by line.
     Lines(Async<OwnedFd>),
-    /// Into a file that outlives the daemon, of which the end is read at the end.
-    File(PathBuf),
+    /// Into a file, so that it can go on when the daemon is gone; its end is read when the process has ended.
+    File(File),
 }
 
-fn last_lines(path: &Path) -> Vec<String> {
+// Where writing ends is the writers' to say: the place of reading is ours alone.
+fn last_lines(file: &File) -> Vec<String> {
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let length = file.seek(SeekFrom::End(0))?;
-        file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)))?;
-        let mut text = Vec::new();
-        file.take(LAST_BYTES).read_to_end(&mut text)?;
+        let from = file.metadata()?.len().saturating_sub(LAST_BYTES);
+        let mut text = vec![0; LAST_BYTES as usize];
+        let length = file.read_at(&mut text, from)?;
+        text.truncate(length);
         Ok(text)
     };
     let text = read().unwrap_or_default();

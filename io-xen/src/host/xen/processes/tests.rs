@@ -1,6 +1,7 @@
 use super::*;
 use crate::bell::Bell;
 use crate::scratch::Scratch;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
 use std::time::Instant;
 use xenops_core::host::{Exit, Process};
@@ -143,15 +144,21 @@ fn killed_and_forgotten_ones_are_gone_with_their_children_when_that_is_answered(
 #[test]
 fn the_next_daemon_takes_over_device_models_lets_scripts_end_and_ends_the_rest() {
     let scratch = Scratch::new("take-over");
-    let done = scratch.path().join("done");
+    let (done, stays) = (scratch.path().join("done"), scratch.path().join("stays"));
     let instance = format!("take-over-{}", std::process::id());
     let executor = Rc::new(LocalExecutor::new());
     smol::block_on(executor.run(async {
         let first = Processes::new(&instance, scratch.path(), executor.clone());
         first.spawn(&spawn(1, Role::DeviceModel, "echo ready; exec sleep 1000"), None).unwrap();
         first.spawn(&spawn(2, Role::Builder, "sleep 1000"), None).unwrap();
-        let script = format!("sleep 0.3; touch {}", done.display());
-        first.spawn(&spawn(3, Role::Hotplug, &script), None).unwrap();
+        // A hook that has something to say comes to its end too, and what it has put into a session of its own stays.
+        let paths = [done.display(), stays.display()];
+        let scripts = [
+            format!("sleep 0.3; touch {}.hotplug", paths[0]),
+            format!("setsid sleep 1000 & echo $! > {}; sleep 0.3; echo said; touch {}.hook", paths[1], paths[0]),
+        ];
+        first.spawn(&spawn(3, Role::Hotplug, &scripts[0]), None).unwrap();
+        first.spawn(&spawn(4, Role::Hook, &scripts[1]), None).unwrap();
         let model = first.get(Handle(1)).unwrap();
         let builder = first.get(Handle(2)).unwrap();
         // Started and not yet its program: the mark is there when the daemon knows of the process.
@@ -160,7 +167,11 @@ fn the_next_daemon_takes_over_device_models_lets_scripts_end_and_ends_the_rest()
         assert_eq!(other.roles(7), []);
         let second = Processes::new(&instance, scratch.path(), executor.clone());
         second.take_over().await;
-        assert!(done.exists(), "the script was not left to end");
+        assert!(done.with_extension("hotplug").exists(), "the hotplug script was not left to end");
+        assert!(done.with_extension("hook").exists(), "the hook was not left to end");
+        assert_eq!(first.get(Handle(4)).unwrap().shown().lines, ["said"]);
+        let stays = Pid::from_raw(fs::read_to_string(&stays).unwrap().trim().parse().unwrap()).unwrap();
+        kill_process(stays, Signal::KILL).expect("a hook's daemon stays");
         builder.ended().await;
         assert_eq!(second.roles(7), [Role::DeviceModel]);
         assert!(second.get(Handle(1)).is_none(), "numbers are of one daemon's life");
