@@ -32,6 +32,10 @@ pub struct Config {
     pub sockets: PathBuf,
     /// Directory of the records; none where they are kept in memory.
     pub database: Option<PathBuf>,
+    /// Directory of the disks that are named `SR/VDI`.
+    pub storage: PathBuf,
+    /// End by SIGKILL where this many changes were asked of the host, to try out what the next start makes of it.
+    pub stop_at: Option<u64>,
     /// Micro-ops with a request in flight at once.
     pub workers: u32,
     /// What the machine is told of the options.
@@ -69,6 +73,8 @@ impl Config {
             name: options.text("queue").to_owned(),
             sockets: options.path("sockets-path"),
             database: options.flag("persist").then(|| options.path("database-path")),
+            storage: options.path("storage-path"),
+            stop_at: Some(count(&options, "debug-stop-at-request")?).filter(|at| *at != 0),
             workers: count(&options, "worker-pool-size")?,
             settings: Arc::new(settings),
             options,

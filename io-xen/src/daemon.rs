@@ -75,7 +75,7 @@ fn run(config: Config) -> Result<(), Failure> {
         bounds: Bounds::default(),
     };
     let signals = signals().map_err(|error| system("listen for signals", &error))?;
-    let driver = Rc::new(Driver::open(machine, clock, host, inbox, database, records));
+    let driver = Rc::new(Driver::open(machine, clock, host, inbox, database, records, config.stop_at));
     log::info("daemon", format_args!("{} listens in {}", config.name, config.sockets.display()));
     smol::block_on(serve(driver, listener, signals)).map_err(Failure::new)?;
     log::info("daemon", "stopped");

@@ -31,6 +31,8 @@ pub struct Driver {
     armed: Cell<u64>,
     closing: Cell<bool>,
     stop: Bell,
+    // Changes that may still be asked of the host.
+    changes_left: Cell<Option<u64>>,
 }
 
 struct Decider {
@@ -49,6 +51,7 @@ impl Driver {
         inbox: Rc<Inbox>,
         database: Database,
         records: Vec<Entry>,
+        stop_at: Option<u64>,
     ) -> Driver {
         let mut effects = Effects::new();
         let machine = Machine::open(config, clock.now(), records, &mut effects);
@@ -63,6 +66,7 @@ impl Driver {
             armed: Cell::new(u64::MAX),
             closing: Cell::new(false),
             stop: Bell::default(),
+            changes_left: Cell::new(stop_at),
         };
         driver.carry_out(&mut driver.decider.borrow_mut());
         driver
@@ -131,7 +135,10 @@ impl Driver {
                     let promise = Promise::new(effect, self.inbox.clone());
                     match request {
                         Request::Append(entries) => appends.push((promise, entries)),
-                        request => self.host.start(request, promise),
+                        request => {
+                            self.count(&request);
+                            self.host.start(request, promise);
+                        }
                     }
                 }
                 Effect::Abort { effect, deadline } => {
@@ -141,6 +148,15 @@ impl Driver {
                 Effect::Reply { call, reply } => self.clients.borrow_mut().reply(call, &reply),
             }
         }
+    }
+
+    fn count(&self, request: &Request) {
+        let Some(left) = self.changes_left.get().filter(|_| !request.is_read_only()) else { return };
+        if left == 1 {
+            log::critical("driver", format_args!("stops before {request:?}, as debug-stop-at-request says"));
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+        self.changes_left.set(Some(left - 1));
     }
 
     fn deadline(&self) -> Option<u64> {

@@ -13,6 +13,7 @@ pub mod process;
 pub mod remote;
 #[cfg(feature = "simulated")]
 pub mod simulated;
+pub mod xen;
 
 use crate::config::{Choice, Config};
 use crate::failure::Failure;
@@ -56,7 +57,11 @@ pub type Opener = Box<dyn FnOnce(Rc<Inbox>) -> Result<Box<dyn Host>, Failure>>;
 /// Finds the host to drive; it is opened later, when everything else is ready.
 pub fn find(config: &Config) -> Result<Opener, Failure> {
     match config.host.clone() {
-        Choice::Xen => Err(absent::refuse()),
+        Choice::Xen => {
+            absent::check()?;
+            let settings = xen::Settings::of(config);
+            Ok(Box::new(move |inbox| Ok(Box::new(xen::Xen::open(&settings, inbox)?))))
+        }
         #[cfg(feature = "simulated")]
         Choice::Simulated => {
             let pace = simulated::pace(&config.pace)?;

@@ -72,11 +72,13 @@ const fn taken(name: &'static str, kind: Kind, default: &'static str, text: &'st
 
 use Kind::{Bool, Int, Path, Seconds, Text};
 
-/// Upstream's keys with upstream's defaults, and two of ours for the host. Only `use-switch` differs in its
+/// Upstream's keys with upstream's defaults, and four of ours. Only `use-switch` differs in its
 /// default: this daemon speaks on its own socket.
 pub const KEYS: &[Key] = &[
     acts("host", Text, "xen", "the host to drive: xen, simulated (in this process), or simulated:DIR (in its own)"),
     acts("simulated-pace", Text, "natural", "how long things take on a simulated host: natural or instant"),
+    acts("storage-path", Path, "/var/lib/xenops/storage", "directory of the disks that are named SR/VDI"),
+    acts("debug-stop-at-request", Int, "0", "end by SIGKILL before the host is asked for the n-th change; 0: never"),
     acts("queue", Text, "org.xen.xapi.xenops.classic", "name of this instance"),
     acts("sockets-path", Path, "/var/lib/xcp", "directory of the listening sockets"),
     acts("database-path", Path, "/var/run/nonpersistent/xenopsd/classic", "directory of the records"),

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::link::Link;
+use super::store::DOMAINS;
 use super::watches::{Serial, Signal, Target};
 use super::wire;
 use std::rc::Rc;
@@ -30,7 +31,7 @@ pub struct Interest {
 impl Interest {
     pub(super) fn new(link: Rc<Link>, paths: &[impl AsRef<str>], signal: Signal) -> Interest {
         let signal = Rc::new(signal);
-        let mut watched: Vec<&str> = paths.iter().map(AsRef::as_ref).filter(|path| wire::is_path(path)).collect();
+        let mut watched: Vec<&str> = paths.iter().map(AsRef::as_ref).filter(is_watched).collect();
         watched.sort_unstable();
         watched.dedup();
         if watched.is_empty() {
@@ -59,6 +60,11 @@ impl Interest {
         let names = self.signal.names.as_ref();
         names.map(|names| names.take().into_iter().collect()).unwrap_or_default()
     }
+}
+
+/// Whether xenstored ever tells of it: a node, or one of its own signs of domains.
+fn is_watched(path: &&str) -> bool {
+    wire::is_path(path) || DOMAINS.contains(path)
 }
 
 impl Drop for Interest {

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use xenops_core::host::{Batch, DomId, Found, Outcome, Perms, Query, Reply, Token};
 
 /// What tells of domains that appear, stop or disappear.
-const DOMAINS: [&str; 2] = ["@introduceDomain", "@releaseDomain"];
+pub(super) const DOMAINS: [&str; 2] = ["@introduceDomain", "@releaseDomain"];
 
 /// A client of xenstored. Its futures may be dropped at any moment: what was asked may then still happen, but no
 /// transaction stays open, and no watch that nobody knows of.
