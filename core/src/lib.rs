@@ -6,6 +6,8 @@
 
 #[macro_use]
 mod macros;
+#[macro_use]
+pub mod mutant;
 
 pub mod backend;
 pub mod host;

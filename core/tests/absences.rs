@@ -83,6 +83,19 @@ fn no_source_of_random_numbers_but_the_seed() {
     none_of(&["thread_rng", "from_entropy", "from_os_rng", "OsRng", "RandomState", "HashMap", "HashSet", "getrandom"]);
 }
 
+// The choice of a mutant is the one global, and only a test build has it.
+#[test]
+fn no_state_but_a_machines() {
+    let mut found = offences(&["OnceLock", "LazyLock", "OnceCell", "LazyCell", "sync::atomic", "static mut"]);
+    found.retain(|offence| !offence.contains("src/mutant.rs"));
+    assert!(found.is_empty(), "core keeps state outside of its machines:\n{}", found.join("\n"));
+    let manifest = fs::read_to_string(crate_root().join("Cargo.toml")).unwrap();
+    assert!(
+        manifest.contains("\nmutants = []\n") && !manifest.contains("\ndefault ="),
+        "mutants are asked for by name"
+    );
+}
+
 #[test]
 fn no_environment() {
     none_of(&["std::env", "env!(", "option_env!"]);

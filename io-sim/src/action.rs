@@ -85,6 +85,35 @@ pub struct Target<'a> {
 }
 
 impl Action {
+    /// Whether its call is answered when it is done: no client follows its task.
+    pub fn is_awaited(self) -> bool {
+        use Action::*;
+        matches!(self, VmRemove | VmImport | VmRename | VbdRemove | VifRemove) || self.writes_row()
+    }
+
+    /// Whether it is done by writing a row, without a task.
+    pub fn writes_row(self) -> bool {
+        use Action::*;
+        matches!(self, VmAdd | VbdAdd | VifAdd)
+    }
+
+    /// Whether it has a task of few steps.
+    pub fn is_short(self) -> bool {
+        use Action::*;
+        let long = matches!(
+            self,
+            VmStart
+                | VmShutdownClean
+                | VmShutdownHard
+                | VmRebootClean
+                | VmRebootHard
+                | VmSuspend
+                | VmResume
+                | VmUnpause
+        );
+        self.has_task() && !long
+    }
+
     /// Whether it may change, or cost, what runs in the VM's domain.
     pub fn disturbs(self) -> bool {
         use Action::*;

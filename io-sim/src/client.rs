@@ -45,6 +45,8 @@ pub struct Client {
     mind: Mind,
     exported: Option<String>,
     last_task: u64,
+    /// What it means to ask next of which VM, last first: it builds a domain step by step.
+    intends: Vec<(usize, Action)>,
 }
 
 /// What a client sees of the run when it decides.
@@ -70,7 +72,7 @@ pub enum Deed {
 impl Client {
     /// One that has just connected.
     pub fn new(id: ClientId) -> Client {
-        Client { id, mind: Mind::Free { at: 0 }, exported: None, last_task: 0 }
+        Client { id, mind: Mind::Free { at: 0 }, exported: None, last_task: 0, intends: Vec::new() }
     }
 
     /// When it does something by itself.
@@ -94,7 +96,7 @@ impl Client {
 
     /// The daemon is gone, or the connection: whatever it had under way is lost to it.
     pub fn reconnect(&mut self, id: ClientId, at: u64) {
-        *self = Client { id, mind: Mind::Free { at }, exported: self.exported.take(), last_task: 0 };
+        *self = Client { mind: Mind::Free { at }, exported: self.exported.take(), ..Client::new(id) };
     }
 
     /// Its moment has come.
@@ -104,10 +106,12 @@ impl Client {
             self.mind = Mind::Polls { task: *task, asked: asked.clone(), every: *every };
             return Deed::Tend(call);
         }
-        let place = choices.choose(Concern::Workload, scene.vms.len() as u32) as usize;
+        let intended = self.intends.pop().filter(|_| !choices.odds(Concern::Workload, 8));
+        let place = intended
+            .map_or_else(|| choices.choose(Concern::Workload, scene.vms.len() as u32) as usize, |(place, _)| place);
         let (mut id, standing) = scene.vms[place];
         let shape: &Shape = &scene.swarm.shapes[place];
-        let mut action = scene.swarm.workload.next(standing, choices);
+        let mut action = intended.map_or_else(|| scene.swarm.workload.next(standing, choices), |(_, action)| action);
         if action.names() && scene.naming[place] {
             action = Action::VmStat;
         }
@@ -149,6 +153,11 @@ impl Client {
                     let longer = (every * 4).min(5 * SECOND);
                     self.mind = Mind::Follows { task, asked, at: mono + every, every: longer };
                     None
+                }
+                Ok(Answer::Task(state)) if asked.action == Action::VmCreate && state.state.error().is_none() => {
+                    self.intends = vec![(asked.place, Action::VmCreateDeviceModel), (asked.place, Action::VmBuild)];
+                    self.mind = Mind::Forgets;
+                    Some(Call::TaskDestroy { id: task.to_string() })
                 }
                 Ok(_) if !choices.odds(Concern::Workload, habits.litters) => {
                     self.mind = Mind::Forgets;

@@ -66,7 +66,7 @@ impl Plan {
     /// Draw up to `most` of the kinds that this run has, within so many inputs.
     pub fn draw(choices: &mut Choices, horizon: u32) -> Plan {
         let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| choices.choose(Concern::Config, 4) != 1).collect();
-        let count = pick(choices, Concern::Fault, &[0, 2, 3, 4, 6, 9, 3, 1]);
+        let count = pick(choices, Concern::Fault, &[0, 2, 3, 5, 7, 11, 4, 3]);
         let mut plan = Vec::new();
         if kinds.is_empty() {
             return Plan(plan);

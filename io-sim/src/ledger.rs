@@ -127,6 +127,25 @@ impl Ledger {
         self.places[place].restarts.is_some() || self.places[place].reboot_lost
     }
 
+    /// Its guest has crashed soon after its start, so that its lists do not start it again.
+    pub fn is_suppressed(&self, place: usize, swarm: &Swarm) -> bool {
+        let Some((made, stopped, code)) = self.places[place].before else { return false };
+        let early = stopped.saturating_sub(made) < swarm.settings.minimum_reboot_delay;
+        code == ShutdownCode::Crash && early && restarts(code, place, swarm)
+    }
+
+    /// Its guest has stopped soon after its start, and its next start has waited for it.
+    pub fn was_held_back(&self, place: usize, mono: u64, swarm: &Swarm) -> bool {
+        let Some((made, stopped, _)) = self.places[place].before else { return false };
+        let early = stopped.saturating_sub(made) < swarm.settings.minimum_reboot_delay;
+        early && mono.saturating_sub(stopped) >= swarm.settings.reboot_delay
+    }
+
+    /// A hard power-off was asked for since.
+    pub fn is_broken_by_poweroff(&self, op: &Op) -> bool {
+        self.places[op.asked.place].poweroff > op.seq
+    }
+
     /// Something is about to be asked for, whatever comes of it.
     pub fn asking(&mut self, asked: &Asked) {
         self.seq += 1;
@@ -147,6 +166,7 @@ impl Ledger {
         if asked.action.disturbs() {
             self.places[asked.place].intact = None;
         }
+        let intact = intact.filter(|_| !self.places[asked.place].doomed);
         let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, unwatched: false, faults };
         self.ops.insert(key, op);
     }
@@ -185,7 +205,7 @@ impl Ledger {
         }
         let Some(op) = self.ops.remove(&key) else { return Ok(None) };
         let place = &self.places[op.asked.place];
-        if how == Ended::Cancelled && op.committed && place.poweroff <= op.seq {
+        if how == Ended::Cancelled && op.committed && !self.is_broken_by_poweroff(&op) {
             let text = format!("{} could not be cancelled any more, and was", op.asked.action.name());
             return Err(Violation::new("S31", text));
         }
@@ -222,7 +242,9 @@ impl Ledger {
         let (id, _) = state::standing(view.world, view.shelf, &view.swarm.shapes[place]);
         let mut living = state::living(view.world, id);
         let intact = living.next().filter(|(domid, domain)| state::is_intact(view.world, *domid, domain));
-        let alone = living.next().is_none() && !self.places[place].doomed;
+        // What the daemon before has not finished is still to come.
+        let wanted = view.shelf.of(id).is_some_and(|records| records.intent.is_some());
+        let alone = living.next().is_none() && !self.places[place].doomed && !wanted;
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 
@@ -264,6 +286,7 @@ impl Ledger {
         };
         let makes = asked_now(makes_domain, &self.ops);
         let runs = asked_now(lets_run, &self.ops);
+        let resumes = asked_now(|action| action == VmResume, &self.ops);
         let (seq, clock_set) = (self.seq, self.clock_set);
         let place = &mut self.places[event.place];
         if place.intact == Some(event.domid) && !matches!(event.what, What::Stopped(_)) {
@@ -281,7 +304,8 @@ impl Ledger {
                 place.run_asked = runs || place.reboot_lost || place.restarts.is_some();
                 place.start_asked = makes;
                 place.doomed = false;
-                place.made = mono;
+                // A guest that is resumed has been started long ago.
+                place.made = if resumes { 0 } else { mono };
             }
             What::Unpaused => {
                 if !(place.run_asked || place.reboot_lost || place.restarts.is_some()) {

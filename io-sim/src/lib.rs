@@ -8,6 +8,8 @@ pub mod fleet;
 pub mod journal;
 pub mod ledger;
 pub mod local;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod oracle;
 pub mod panic;
 pub mod report;

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+#[cfg(feature = "mutants")]
+use xenops_io_sim::mutants;
 use xenops_io_sim::run::Outcome;
 use xenops_io_sim::swarm::Profile;
 use xenops_io_sim::trace::Trace;
@@ -22,6 +24,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Options {
     #[command(subcommand)]
     command: Command,
+    /// Run as this mutant.
+    #[cfg(feature = "mutants")]
+    #[arg(long, global = true, value_name = "NAME")]
+    mutant: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -74,6 +80,13 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// Runs each mutant, a machine with one breakage of one line, until it breaks a rule: all must.
+    #[cfg(feature = "mutants")]
+    Mutants(mutants::Options),
+    /// Runs seeds, each after the other, until one breaks a rule or its time is over: one mutant's part of `mutants`.
+    #[cfg(feature = "mutants")]
+    #[command(hide = true)]
+    Hunt(mutants::Hunt),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -106,10 +119,20 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> ExitCode {
     panic::keep_quiet();
-    let well = match Options::parse().command {
+    let options = Options::parse();
+    #[cfg(feature = "mutants")]
+    if let Some(Err(error)) = options.mutant.as_deref().map(xenops_core::mutant::choose) {
+        eprintln!("xenops-sim: {error}");
+        return ExitCode::from(2);
+    }
+    let well = match options.command {
         Command::Run { seeds, profile, json, threads, keep_going } => many(seeds, profile, json, threads, keep_going),
         Command::Replay { seed, profile, trace, choices } => replay(seed, profile, trace, choices.as_deref()),
         Command::Shrink { seed, profile, to, seconds } => smaller(seed, profile, to.as_deref(), seconds),
+        #[cfg(feature = "mutants")]
+        Command::Mutants(options) => mutants::kill(&options),
+        #[cfg(feature = "mutants")]
+        Command::Hunt(options) => mutants::hunt(&options),
     };
     match well {
         Ok(true) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ mod crash;
 mod faults;
 mod phases;
 mod step;
+mod witness;
 
 use crate::client::{Asked, Client};
 use crate::fault::{Plan, Struck};
@@ -26,6 +27,7 @@ use std::hash::Hasher;
 use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{Now, Uuid};
 use xenops_core::machine::{CallId, ClientId, Effects, Flights, Input, Machine};
+use xenops_core::recovery::Goal;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ enum Who {
     Client(usize, Option<Asked>),
     /// The watcher's.
     Watcher(Purpose),
+    /// A client's that looks for the task of this call.
+    Hunter(usize, u64),
     /// One that clears up, and for which VM.
     Janitor(Chore),
     /// Nobody waits for it.
@@ -100,6 +104,17 @@ struct Open {
     mono: u64,
 }
 
+/// A moment at which a crash tells more than at any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ripe {
+    /// An append is on its way.
+    Writing,
+    /// The host is at work on a request.
+    Flying,
+    /// A VM is being removed, renamed or given a row.
+    Naming,
+}
+
 /// Something that will be done after so many more inputs, or when nothing else can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Later {
@@ -107,6 +122,10 @@ enum Later {
     Cancel(usize, u64),
     /// A client hangs up.
     HangUp(usize),
+    /// A client looks for the task of a call of its own that is answered when it is done, to cancel it.
+    Hunt(usize, u64),
+    /// The daemon is killed as soon as this is so, or at this input.
+    Crash(Ripe, u64),
     /// The disk has space again.
     Space,
     /// The worker pool has its size again.
@@ -115,6 +134,8 @@ enum Later {
     Hear,
     /// A notice comes again.
     Again(u64),
+    /// The watcher asks once more: the daemon had too many calls open.
+    Listen,
 }
 
 /// A run.
@@ -146,6 +167,8 @@ pub struct Run {
     odd_process: bool,
     processes_struck: u64,
     guests_stopped: u64,
+    /// What the daemon before this one wanted and had not finished.
+    unfinished: BTreeMap<Uuid, Goal>,
     repeat: bool,
     cut: bool,
     ledger: Ledger,

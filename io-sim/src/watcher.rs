@@ -26,7 +26,7 @@ pub struct Watcher {
     /// The number to ask from.
     from: Option<i64>,
     /// What it was told of each VM when it last asked because of an event.
-    view: BTreeMap<String, (PowerState, Vec<i64>)>,
+    view: BTreeMap<String, Option<(PowerState, Vec<i64>)>>,
     /// Tasks that it must ask after before anything else happens.
     tasks: VecDeque<u64>,
     /// What else it wants to ask now.
@@ -60,7 +60,8 @@ impl Watcher {
         self.ask();
     }
 
-    fn ask(&mut self) {
+    /// Ask for what has happened since.
+    pub fn ask(&mut self) {
         self.wants.push((Purpose::Events, Call::UpdatesGet { last_id: self.from, timeout: None }));
     }
 
@@ -107,8 +108,10 @@ impl Watcher {
 
     /// How a VM stands.
     pub fn saw(&mut self, vm: String, reply: &Result<Answer, Error>) {
-        if let Ok(Answer::Vm(_, state)) = reply {
-            self.view.insert(vm, (state.power_state, state.domids.clone()));
+        match reply {
+            Ok(Answer::Vm(_, state)) => drop(self.view.insert(vm, Some((state.power_state, state.domids.clone())))),
+            // The host did not answer the daemon: it would have to ask again.
+            _ => drop(self.view.insert(vm, None)),
         }
     }
 
@@ -117,7 +120,7 @@ impl Watcher {
         for (vm, state) in vms.iter().filter(|_| self.mirrors) {
             let listed = (state.power_state, state.domids.clone());
             let known = self.view.get(&vm.id);
-            if known != Some(&listed) {
+            if known.is_none_or(|known| known.as_ref().is_some_and(|known| *known != listed)) {
                 let text = format!("vm {}: events led to {known:?}, a full listing says {listed:?}", vm.id);
                 return Err(Violation::new("S32", text));
             }

@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod database;
 pub mod driver;
 pub mod failure;
+pub mod guest;
 pub mod host;
 pub mod inbox;
 pub mod instance;
@@ -18,3 +19,5 @@ pub mod log;
 pub mod options;
 #[cfg(test)]
 mod scratch;
+pub mod xen;
+pub mod xenstore;

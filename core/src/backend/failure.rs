@@ -27,6 +27,7 @@ impl Failure {
             Outcome::Ok(reply) => Ok(reply),
             Outcome::Refused(fault) => Err(Failure::Refused(fault)),
             Outcome::Aborted => Err(Failure::Refused(Fault::Cancelled)),
+            Outcome::Unknown(fault) if mutant!(UnknownIsRefused) => Err(Failure::Refused(fault)),
             Outcome::Unknown(fault) => Err(Failure::InDoubt(fault)),
         }
     }

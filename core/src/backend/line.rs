@@ -203,7 +203,7 @@ impl Host {
         clean: impl AsyncFnOnce(Host) -> Result<(), Failure>,
     ) -> Result<T, Failure> {
         let result = body.await;
-        let cleaned = clean(self.shielded()).await;
+        let cleaned = clean(if mutant!(CleanupUnshielded) { self.clone() } else { self.shielded() }).await;
         let value = result?;
         cleaned.map(|()| value)
     }

@@ -79,7 +79,7 @@ pub enum Request {
     ReadImage(Handle),
     /// Make what was written durable.
     SyncImage(Handle),
-    /// Close a stream; unknown is fine.
+    /// Close a stream; unknown is fine, and one that opens after this is closed at once.
     CloseStream(Handle),
     /// Remove files, and directories with all that is in them, that programs left (absolute paths); missing is fine.
     RemoveFiles(Vec<String>),

@@ -40,12 +40,12 @@ impl<T> Budget<T> {
 
     /// Whether an operation that needs the pool may begin.
     pub(crate) fn admits(&self) -> bool {
-        self.limit > 0
+        self.limit > 0 || mutant!(EmptyPoolAdmits)
     }
 
     fn room(&self, purse: Purse) -> bool {
         let limit = if purse == Purse::Pool { self.limit.max(1) } else { RESERVE };
-        self.used[purse as usize] < limit
+        self.used[purse as usize] < limit || mutant!(PoolUnbounded)
     }
 
     /// Take one, or wait in line with what is to be done when there is one.

@@ -18,7 +18,9 @@ impl Machine {
         record.cancelling = true;
         let slot = self.slot_mut(vm);
         if let Some(place) = slot.queue.iter().position(|queued| queued.task == task) {
-            slot.queue.remove(place);
+            if !mutant!(CancelledStaysQueued) {
+                slot.queue.remove(place);
+            }
             return self.finish_task(vm, task, Err(Failure::Refused(Fault::Cancelled)), effects);
         }
         if slot.active().is_some_and(|active| active.task == Some(task)) {
@@ -37,7 +39,7 @@ impl Machine {
         active.cancelling = true;
         active.forced |= patience < ABORT_PATIENCE;
         for (_, effect, shielded) in &active.flights {
-            if !shielded || patience < ABORT_PATIENCE {
+            if (!shielded || patience < ABORT_PATIENCE) && !mutant!(CancelWithoutAbort) {
                 effects.push(Effect::Abort { effect: *effect, deadline: by });
             }
         }

@@ -199,6 +199,7 @@ impl Machine {
         outcome: Outcome,
         effects: &mut Effects,
     ) {
+        let outcome = if mutant!(RowNotDurable) { Outcome::Ok(crate::host::Reply::Unit) } else { outcome };
         let slot = self.slot_mut(vm);
         if matches!(outcome, Outcome::Unknown(_)) {
             slot.unsure.push(row.clone());

@@ -126,7 +126,10 @@ impl Machine {
     ) {
         self.slot_mut(vm).job = Job::Rest;
         match result {
-            Ok(seen) => self.saw(vm, started, *seen, effects),
+            Ok(seen) => {
+                self.slot_mut(vm).look_wanted &= !mutant!(NoticeClearedAtEnd);
+                self.saw(vm, started, *seen, effects);
+            }
             Err(failure) => {
                 // Nothing is known: again after a while, but nobody waits for that without end.
                 let after = self.now.mono + SECOND;
@@ -158,7 +161,10 @@ impl Machine {
 
     /// The VM is at rest and was just seen. `false`: there is nothing to do.
     fn consider(&mut self, vm: u64, effects: &mut Effects) -> bool {
-        if self.slot(vm).hard_poweroff_next() && self.slot(vm).verdict.is_none() {
+        let slot = self.slot(vm);
+        // What it is known by comes first: under the old name its domain would not be found.
+        let named = slot.rows.intent.as_ref().is_none_or(|intent| !intent.goal.changes_identity());
+        if slot.hard_poweroff_next() && slot.verdict.is_none() && named {
             self.finish_ended(vm, effects);
             return self.begin_next(vm, effects);
         }
@@ -216,7 +222,7 @@ impl Machine {
         // Nor does the record go of one that may still be made.
         let waits =
             matches!(repair, Repair::Restart { .. } | Repair::FastResume | Repair::Unpause | Repair::Clean { .. });
-        slot.repairs < MOST_REPAIRS && (!waits || slot.stragglers.is_empty())
+        slot.repairs < MOST_REPAIRS && (!waits || slot.stragglers.is_empty() || mutant!(RepairUnderStraggler))
     }
 
     /// Leave a VM that cannot be brought to a sensible state now; look again later.
@@ -264,7 +270,9 @@ impl Machine {
         if first.op.changes_identity() && self.client_rows_in_flight(vm) {
             return false;
         }
-        let next = self.slot_mut(vm).queue.pop_front().expect("there is a first");
+        let queue = &mut self.slot_mut(vm).queue;
+        let next =
+            if mutant!(LastComesFirst) { queue.pop_back() } else { queue.pop_front() }.expect("there is a first");
         self.begin(vm, next, effects);
         true
     }
@@ -335,6 +343,11 @@ impl Machine {
                 self.run(vm, effects);
             }
             Some(intent) => {
+                if intent.committed {
+                    // It is gone on with whatever comes.
+                    self.no_longer_cancellable(active.task);
+                }
+                let slot = self.slot_mut(vm);
                 let row = Row::Intent(Some(intent));
                 let entries = slot.rows.entries(&slot.text, &row);
                 let before = slot.rows.intent.clone();
@@ -350,8 +363,12 @@ impl Machine {
         let slot = self.slot(vm);
         if let Some(aside) = &slot.aside
             && !op.is_hard_poweroff()
+            && !mutant!(AsideUsed)
         {
             return Err(Error::InternalError(format!("vm set aside: record {aside}")));
+        }
+        if mutant!(AllRefused) {
+            return Err(Error::DomainNotBuilt);
         }
         if slot.rows.vm.is_none() {
             // Only an import begins without a row.
@@ -370,12 +387,13 @@ impl Machine {
         }
         if let Operation::Rename(to) = op
             && self.by_id.contains_key(to)
+            && !mutant!(RenameOverAnother)
         {
             return Err(Error::AlreadyExists("VM".to_owned(), format!("{to}/config")));
         }
-        if (op.makes_domain() || op.changes_identity()) && !slot.stragglers.is_empty() {
-            let text =
-                "an earlier request has not ended and may still make a domain or hold its disks; try again later";
+        let waits = op.makes_domain() || op.changes_identity() || op.saves();
+        if waits && !slot.stragglers.is_empty() && !mutant!(StartUnderStraggler) {
+            let text = "an earlier request has not ended and may still hold the vm's disks or image; try again later";
             return Err(Error::InternalError(text.to_owned()));
         }
         if let Operation::ImportMetadata(metadata) = op {
@@ -398,7 +416,7 @@ impl Machine {
         let running_poweroff = self.slot(vm).active().is_some_and(|active| {
             active.op.is_hard_poweroff() || matches!(active.op, Operation::Repair(Repair::FinishPoweroff))
         });
-        if !running_poweroff {
+        if !running_poweroff && !mutant!(PoweroffWaits) {
             self.stop(vm, POWEROFF_PATIENCE, effects);
         }
     }

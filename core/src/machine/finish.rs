@@ -9,7 +9,7 @@ use super::timers::Alarm;
 use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
 use crate::host::time::{MILLISECOND, SECOND};
-use crate::host::{Entry, Fault, Outcome, Request, Uuid};
+use crate::host::{Entry, Fault, Outcome, Reply, Request, Uuid};
 use crate::interface::{Answer, Decode, DeviceId, Error, Value, dynamic};
 use crate::operation::Operation;
 use crate::recovery::{Intent, Repair};
@@ -26,7 +26,7 @@ impl Machine {
         if active.cancelling || !matches!(outcome, Outcome::Ok(_)) {
             self.timers.cancel(active.expiry);
         }
-        let failure = match Failure::of(outcome) {
+        let failure = match Failure::of(if mutant!(NoSpaceIgnored) { Outcome::Ok(Reply::Unit) } else { outcome }) {
             // It is on disk: it goes like that of any operation which has ended.
             Ok(_) if active.cancelling => {
                 return self.ended(vm, &active, Err(Failure::Refused(Fault::Cancelled)), effects);
@@ -76,6 +76,10 @@ impl Machine {
         let now = self.now;
         let domid = self.slot(vm).active().and_then(|active| active.domid);
         let context = self.context(vm, domid).expect("a plan has its subject");
+        if mutant!(IntentDeletedEarly) && self.slot(vm).active().is_some_and(|a| a.run.progress(node, 1000) == 1000) {
+            let gone = self.slot(vm).rows.entries(&self.slot(vm).text, &Row::Intent(None));
+            self.send(Request::Append(gone), Owner::Nobody, None, effects);
+        }
         let name = op.name();
         let task = self.slot(vm).active().and_then(|active| active.task);
         let subtask = task.and_then(|task| self.tasks.get_mut(task)).and_then(|task| task.begin_subtask(name));
@@ -154,7 +158,7 @@ impl Machine {
         assert!(active.flights.is_empty(), "a plan ends when all of its requests have come to their outcome");
         let rows = result.and_then(|()| self.rows_after(vm, &active.op).map_err(Failure::Error));
         match rows {
-            Ok(Some((entries, rows))) => {
+            Ok(Some(Rewrite { entries, rows })) => {
                 self.slot_mut(vm).job = Job::Rows(active);
                 self.send(Request::Append(entries), Owner::Rows(vm, rows), None, effects);
             }
@@ -166,11 +170,11 @@ impl Machine {
         }
     }
 
-    /// What an operation that went well makes of the VM's rows: their entries, and the rows but for a rename's.
-    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<(Vec<Entry>, Vec<Row>)>, Error> {
+    /// What an operation that went well makes of the VM's rows.
+    fn rows_after(&self, vm: u64, op: &Operation) -> Result<Option<Rewrite>, Error> {
         let rows = match op {
             Operation::Rename(to) | Operation::Repair(Repair::Rename(to)) => {
-                return Ok(Some((self.renamed_entries(vm, *to), Vec::new())));
+                return Ok(Some(Rewrite { entries: self.renamed_entries(vm, *to), rows: Vec::new() }));
             }
             Operation::Remove | Operation::Repair(Repair::Remove) => vec![Row::None],
             Operation::ReplaceVbd(vbd) => vec![Row::Vbd(vbd.clone())],
@@ -181,7 +185,7 @@ impl Machine {
         };
         let slot = self.slot(vm);
         let entries = rows.iter().flat_map(|row| slot.rows.entries(&slot.text, row)).collect();
-        Ok(Some((entries, rows)))
+        Ok(Some(Rewrite { entries, rows }))
     }
 
     /// A client that has made one step of a domain has a while for the next.
@@ -198,7 +202,7 @@ impl Machine {
 
     fn ended(&mut self, vm: u64, active: &Active, result: Result<Option<Value>, Failure>, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
-        slot.look_wanted = true;
+        slot.look_wanted = !mutant!(NoLookAfter);
         if result.is_err() || active.op.goal().is_some() {
             self.abandon(vm, result.is_err(), effects);
         }
@@ -312,6 +316,9 @@ impl Machine {
         let renamed = renamed(&slot.rows, to);
         let text = to.text();
         let mut entries = slot.rows.entries(&slot.text, &Row::None);
+        if mutant!(OldNameStays) {
+            entries.clear();
+        }
         let mut rows: Vec<Row> = Vec::new();
         rows.extend(renamed.vm.clone().map(Row::Vm));
         rows.extend(renamed.vbds.iter().cloned().map(Row::Vbd));
@@ -341,6 +348,7 @@ impl Machine {
         let slot = self.slot_mut(vm);
         slot.job = Job::Rest;
         match outcome {
+            Outcome::Refused(_) if mutant!(IntentStays) => slot.rows.intent = None,
             Outcome::Ok(_) => slot.rows.intent = None,
             Outcome::Unknown(_) => {
                 slot.rows.intent = None;
@@ -404,6 +412,12 @@ impl Machine {
             self.updates.remove(&dynamic::Id::Task(forgotten.to_string()));
         }
     }
+}
+
+/// Rows to be changed at an operation's end: their entries, and the rows themselves but for a rename's.
+struct Rewrite {
+    entries: Vec<Entry>,
+    rows: Vec<Row>,
 }
 
 /// The same records under another id.

@@ -209,6 +209,7 @@ impl Machine {
                         self.drive(vm, effects);
                     }
                 }
+                Alarm::Expire(_) if mutant!(TaskNeverExpires) => {}
                 Alarm::Expire(task) => self.cancel(TaskId(task), flight::ABORT_PATIENCE, effects),
                 Alarm::Call(call) => self.call_expired(CallId(call), effects),
                 Alarm::Domains => self.list_domains(effects),

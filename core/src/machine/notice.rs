@@ -49,7 +49,9 @@ impl Machine {
                 self.vms.iter().filter(|(_, slot)| slot.stragglers.contains(&effect)).map(|(vm, _)| vm).collect();
             for vm in vms {
                 let slot = self.slot_mut(vm);
-                slot.stragglers.remove(&effect);
+                if !mutant!(StragglerForEver) {
+                    slot.stragglers.remove(&effect);
+                }
                 slot.look_after = 0;
                 self.want_look(vm, effects);
             }
@@ -66,7 +68,9 @@ impl Machine {
         let vms: Vec<_> = self.vms.iter().map(|(vm, _)| vm).collect();
         for vm in vms {
             self.slot_mut(vm).watched = None;
-            self.want_look(vm, effects);
+            if !mutant!(LostNoticesForgotten) {
+                self.want_look(vm, effects);
+            }
         }
         self.send(Request::Watch(Token::DOMAINS, Vec::new()), Owner::WatchDomains, None, effects);
     }
@@ -111,6 +115,7 @@ impl Machine {
         }
         changed
             .extend(before.iter().filter(|(domid, _)| !self.domains.known.contains_key(domid)).map(|(_, then)| then.0));
+        changed.retain(|id| !mutant!(GoneNotNoticed) || self.domains.known.values().any(|known| known.0 == *id));
         changed.sort_unstable();
         changed.dedup();
         for id in changed {
@@ -164,6 +169,9 @@ impl Machine {
         let Some(slot) = self.vms.get_mut(vm) else { return };
         if !matches!(outcome, Outcome::Ok(_)) {
             slot.watched = None;
+        }
+        if mutant!(WatchGap) {
+            return;
         }
         self.want_look(vm, effects);
     }

@@ -164,17 +164,20 @@ impl Run {
             Kind::BestEffort(_) => self.end(parent, Ok(())),
             Kind::Serial { .. } => match result {
                 Ok(()) => self.serial(parent),
+                Err(_) if mutant!(SeriesGoesOn) => self.serial(parent),
                 Err(failure) => self.end(parent, Err(failure)),
             },
             Kind::Parallel { children, running, failure, .. } => {
-                if let Err(new) = result {
+                if let Err(new) = result
+                    && !mutant!(GroupFailureLost)
+                {
                     let place = children.iter().position(|child| *child == node).expect("a child of its parent");
                     if failure.as_ref().is_none_or(|(first, _)| place < *first) {
                         *failure = Some((place, new));
                     }
                 }
                 *running -= 1;
-                if *running == 0 {
+                if *running == 0 || mutant!(ChildNotJoined) && *running == 1 {
                     self.chunk(parent);
                 }
             }

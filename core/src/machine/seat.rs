@@ -26,7 +26,10 @@ impl Machine {
 
     /// Answer at once, or not yet.
     fn ask(&mut self, vm: u64, seat: Seat, ask: Ask, shielded: bool, effects: &mut Effects) -> Option<Outcome> {
-        if !shielded && self.is_cancelling(vm, seat) && !matches!(ask, Ask::Progress(_)) {
+        if (!shielded || mutant!(CancelReachesCleanup))
+            && self.is_cancelling(vm, seat)
+            && !matches!(ask, Ask::Progress(_))
+        {
             return Some(Outcome::Refused(Fault::Cancelled));
         }
         match ask {
@@ -108,7 +111,7 @@ impl Machine {
 
     /// To the host, when there is a worker for it.
     fn issue(&mut self, vm: u64, seat: Seat, request: Request, shielded: bool, effects: &mut Effects) {
-        if request.is_wait() {
+        if request.is_wait() && !mutant!(WaitsTakeWorkers) {
             return self.fly(vm, seat, request, shielded, None, effects);
         }
         let purse = self.purse(vm, seat, shielded);
@@ -146,7 +149,7 @@ impl Machine {
             },
             _ => false,
         };
-        if ordinary && !shielded { Purse::Pool } else { Purse::Reserve }
+        if ordinary && !shielded || mutant!(NoReserve) { Purse::Pool } else { Purse::Reserve }
     }
 
     /// Those who waited for a worker.
@@ -165,7 +168,7 @@ impl Machine {
     pub(super) fn done(&mut self, effect: EffectId, outcome: Outcome, effects: &mut Effects) {
         let flight = self.flights.remove(effect.0);
         let Flight { owner, purse } = flight.expect("every effect has exactly one outcome");
-        if let Some(purse) = purse {
+        if let Some(purse) = purse.filter(|_| !mutant!(WorkerLeaked) || matches!(outcome, Outcome::Ok(_))) {
             self.budget.give_back(purse);
         }
         match owner {
@@ -189,7 +192,7 @@ impl Machine {
 
     fn answered(&mut self, vm: u64, seat: Seat, effect: EffectId, outcome: Outcome, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
-        if matches!(outcome, Outcome::Unknown(Fault::TimedOut)) {
+        if matches!(outcome, Outcome::Unknown(Fault::TimedOut)) && !mutant!(StragglerForgotten) {
             slot.stragglers.insert(effect);
         }
         if let Some(active) = slot.active_mut() {
@@ -236,6 +239,7 @@ impl Machine {
         slot.changes.pop_front();
         match &outcome {
             Outcome::Ok(_) => self.apply(vm, row),
+            Outcome::Unknown(_) if mutant!(UnsureForgotten) => {}
             Outcome::Unknown(_) => slot.unsure.push(row),
             Outcome::Refused(_) | Outcome::Aborted => {}
         }
@@ -261,7 +265,8 @@ impl Machine {
             return self.pass(vm, node, Outcome::Ok(Reply::Unit), effects);
         };
         intent.committed = true;
-        let entries = slot.rows.entries(&slot.text, &Row::Intent(Some(intent)));
+        let entries =
+            slot.rows.entries(&slot.text, &Row::Intent(Some(intent).filter(|_| !mutant!(IntentDeletedAtCommit))));
         self.send(Request::Append(entries), Owner::Commit(vm, node), None, effects);
     }
 
@@ -276,9 +281,11 @@ impl Machine {
             }
             // A cancellation that came while this was on its way has lost; a hard power-off has not.
             let active = slot.active_mut().expect("its plan runs");
-            active.cancelling = active.forced;
+            active.cancelling = active.forced || mutant!(CommitLosesToCancel) && active.cancelling;
             let task = active.task;
-            self.no_longer_cancellable(task);
+            if !mutant!(CommitCancellable) {
+                self.no_longer_cancellable(task);
+            }
         }
         self.pass(vm, node, outcome, effects);
     }

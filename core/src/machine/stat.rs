@@ -12,7 +12,7 @@ use std::sync::Arc;
 impl Machine {
     /// Answer from the last look if it still holds, else from one that begins now or next.
     pub(super) fn ask_about(&mut self, vm: u64, asker: Asker, effects: &mut Effects) -> Now {
-        if self.slot(vm).is_settled() {
+        if self.slot(vm).is_settled() || mutant!(StatFromOldLook) && self.slot(vm).seen.is_some() {
             return match self.tell(vm, &asker) {
                 Some((_, Ok(answer))) => Now::Answer(answer),
                 Some((call, Err(error))) => {
@@ -51,6 +51,9 @@ impl Machine {
     /// One who asked while a glance was under way waits for the next: its answer must be true of a moment after
     /// the question.
     fn glance(&mut self, vm: u64, asker: Asker, effects: &mut Effects) {
+        if let Some(glance) = self.slot_mut(vm).glance.as_mut().filter(|_| mutant!(GlanceJoined)) {
+            return glance.askers.push(asker);
+        }
         if self.slot(vm).glance.is_some() {
             self.slot_mut(vm).askers.push(asker);
             return;

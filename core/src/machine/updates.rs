@@ -42,6 +42,9 @@ impl Updates {
 
     /// Something changed.
     pub(crate) fn add(&mut self, id: Id) {
+        if mutant!(SecondChangeLost) && self.by_id.contains_key(&id) {
+            return;
+        }
         let number = self.number();
         if let Some(earlier) = self.by_id.insert(id.clone(), number) {
             self.by_number.remove(&earlier);
@@ -86,7 +89,7 @@ impl Updates {
     /// All that is newer than `from`, or `None` if nothing is. A number that this daemon never gave counts as none
     /// (H14): a client that outlived a restart is told of everything.
     pub(crate) fn get(&self, from: i64) -> Option<Batch> {
-        let from = if from > self.last() { 0 } else { from };
+        let from = if from > self.last() && !mutant!(OldNumberDeaf) { 0 } else { from };
         let changed: Vec<_> = self.by_number.range(from + 1..).map(|(_, id)| id.clone()).collect();
         let barriers: Vec<_> = self
             .barriers

@@ -67,10 +67,13 @@ pub(super) fn plug_for_start(subject: &Subject) -> Option<Step> {
     let begin = |mode, group, each| {
         Step::parallel(group, of_mode(subject, mode).filter_map(|vbd| begin_and_plug(subject, vbd, each)).collect())
     };
-    let disks = [
+    let mut disks = [
         begin(vbd::Mode::ReadWrite, "VBDs.activate_epoch_and_plug RW", "VBD.activate_epoch_and_plug RW"),
         begin(vbd::Mode::ReadOnly, "VBDs.activate_epoch_and_plug RO", "VBD.activate_epoch_and_plug RO"),
     ];
+    if mutant!(ReadersFirst) {
+        disks.reverse();
+    }
     let disks = Step::serial("VBDs.acticate_epoch_and_plug RW+RO", disks.into_iter().flatten().collect());
     let mut vifs: Vec<_> = subject.vifs.iter().collect();
     vifs.sort_by_key(|vif| vif.position);

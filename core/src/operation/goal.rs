@@ -46,6 +46,12 @@ impl Operation {
         ) || matches!(self, Operation::Atomic(op) if **op == MicroOp::VmCreate)
     }
 
+    /// Whether it writes an image, which a request of before could still spoil.
+    pub fn saves(&self) -> bool {
+        matches!(self, Operation::Suspend { .. })
+            || matches!(self, Operation::Atomic(op) if matches!(**op, MicroOp::VmSave(_)))
+    }
+
     /// Whether what its VM is known by goes: it waits until nothing that was asked for under that name can happen.
     pub fn changes_identity(&self) -> bool {
         matches!(self, Operation::Remove | Operation::Rename(_) | Operation::Repair(Repair::Remove | Repair::Rename(_)))
@@ -59,6 +65,7 @@ impl Operation {
             Operation::Reboot { .. } => Some((&[Running, Paused], Running)),
             // Images of old carry no memory size: their VM reads as halted.
             Operation::Resume { .. } => Some((&[Suspended, Halted], Suspended)),
+            Operation::Remove if mutant!(RunningRemoved) => None,
             Operation::Remove => Some((&[Halted, Suspended], Halted)),
             Operation::Atomic(op) => match **op {
                 MicroOp::VbdInsert(..) | MicroOp::VbdEject(_) => Some((&[Running, Paused], Running)),

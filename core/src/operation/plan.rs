@@ -58,6 +58,9 @@ fn start(force: bool, subject: &Subject) -> Vec<Step> {
     // QEMU is told of emulated disks on its command line: the device model comes after the plugs.
     steps.push(MicroOp::VmCreateDeviceModel { restore: false }.into());
     steps.push(MicroOp::VmSetActionRequest(ActionRequest::None).into());
+    if mutant!(StartUnpauses) {
+        steps.push(MicroOp::VmUnpause.into());
+    }
     steps
 }
 
@@ -65,7 +68,9 @@ fn poweroff(timeout: Option<u64>, subject: &Subject) -> Vec<Step> {
     let reason = if timeout.is_some() { "clean-shutdown" } else { "hard-shutdown" };
     let mut steps = vec![hook(Hook::PreDestroy, reason)];
     steps.extend(timeout.map(|timeout| MicroOp::VmShutdownDomain { reason: Reason::Poweroff, timeout }.into()));
-    steps.push(Step::Commit);
+    if !mutant!(PoweroffNotCommitted) {
+        steps.push(Step::Commit);
+    }
     steps.extend(tear_down(subject));
     steps.extend(devices::deactivate_all(subject));
     steps.push(MicroOp::VmClean { suspended: false }.into());
@@ -78,7 +83,9 @@ fn reboot(timeout: Option<u64>, subject: &Subject) -> Vec<Step> {
     let mut steps = Vec::new();
     steps.extend(timeout.map(|timeout| MicroOp::VmShutdownDomain { reason: Reason::Reboot, timeout }.into()));
     steps.push(hook(Hook::PreDestroy, reason));
-    steps.push(Step::Commit);
+    if !mutant!(RebootNotCommitted) {
+        steps.push(Step::Commit);
+    }
     steps.extend(tear_down(subject));
     steps.extend(devices::end_epochs(subject));
     steps.push(hook(Hook::PostDestroy, reason));
@@ -121,6 +128,9 @@ pub(super) fn tear_down(subject: &Subject) -> Vec<Step> {
     // Paused so that the guest cannot interfere while its emulators die; an unbuilt domain refuses.
     let mut steps = vec![Step::BestEffort(Box::new(MicroOp::VmPause.into())), MicroOp::VmDestroyDeviceModel.into()];
     steps.extend(devices::unplug_all(subject));
+    if mutant!(DestroyBeforeUnplug) {
+        steps.insert(0, MicroOp::VmDestroy.into());
+    }
     steps.push(MicroOp::VmDestroy.into());
     steps
 }

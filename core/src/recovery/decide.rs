@@ -11,6 +11,7 @@ use super::stop::{self, Stop};
 use super::{Goal, Record, Repair, Sensible, Verdict, devices};
 use crate::backend::{DomainSeen, Observation, Settings};
 use crate::host::{DomId, Now, ShutdownCode};
+use crate::interface::vm::Action;
 use std::cmp::Reverse;
 
 /// What makes this VM sensible, if it is not. Used when the daemon starts, when an operation has ended in any way,
@@ -47,7 +48,8 @@ impl Case<'_> {
 
     /// What is left of domains that are destroyed already, or being so.
     fn remains(&self) -> impl Iterator<Item = DomId> {
-        let dead = self.seen.domains.iter().filter(|domain| domain.info.handle.is_tombstone() || domain.info.dying);
+        let domains = self.seen.domains.iter().filter(|_| !mutant!(HalfDestroyedForgotten));
+        let dead = domains.filter(|domain| domain.info.handle.is_tombstone() || domain.info.dying);
         dead.map(|domain| domain.info.domid).chain(self.seen.leftovers.iter().copied())
     }
 
@@ -60,14 +62,15 @@ impl Case<'_> {
     /// Its start or resume did not come to its end: it never ran, and it never will.
     fn is_fragment(&self, domain: &DomainSeen) -> bool {
         let unrecorded = || self.record.extra.is_some_and(|extra| extra.build_info.is_none());
-        !domain.complete() || (!domain.has_run() && unrecorded())
+        !mutant!(FragmentKept) && (!domain.complete() || (!domain.has_run() && unrecorded()))
     }
 
     fn without_domain(&self) -> Verdict {
         let (record, seen) = (self.record, self.seen);
         let remains = self.remains().next().is_some();
         let flags = !seen.active_vbds.is_empty() || !seen.active_vifs.is_empty();
-        let left = remains || flags || !seen.datapaths.is_empty() || record.extra.is_some();
+        let left =
+            remains || flags || !seen.datapaths.is_empty() || (record.extra.is_some() && !mutant!(StaleRecordKept));
         match record.goal() {
             Some(Goal::Remove) if !remains => return repair(Repair::Remove, "it is being removed"),
             Some(Goal::Reboot) if record.committed() && record.may_start(self.now) => {
@@ -92,6 +95,9 @@ impl Case<'_> {
             (false, false, true) => {
                 repair(Repair::Clean { suspended: false }, "it has no domain and something is left of one")
             }
+            (false, false, false) if mutant!(HaltedObeysList) && record.vm.on_shutdown.contains(&Action::Start) => {
+                repair(Repair::Restart { delay: 0 }, "a mutant")
+            }
             (false, false, false) => Verdict::Sensible(Sensible::Halted),
         }
     }
@@ -105,7 +111,7 @@ impl Case<'_> {
             Verdict::Sensible(_) => false,
         };
         let beside: Vec<_> = others.iter().map(|other| other.info.domid).chain(self.remains()).collect();
-        if clears || beside.is_empty() {
+        if clears || beside.is_empty() || mutant!(DuplicateStays) {
             return verdict;
         }
         repair(Repair::DestroyDomains(beside), "beside its domain stands what is left of another")
@@ -183,9 +189,9 @@ impl Case<'_> {
 
     /// The guest has suspended because it was asked to.
     fn suspended(&self, domain: &DomainSeen) -> Verdict {
-        if self.record.committed() || self.record.has_image() {
+        if self.record.committed() || self.record.has_image() || mutant!(HalfImageKept) {
             repair(Repair::FinishSuspend, "its image is complete and its domain is still there")
-        } else if devices::whole(domain, self.record, self.seen) {
+        } else if devices::whole(domain, self.record, self.seen) && !mutant!(FailedSuspendKills) {
             repair(Repair::FastResume, "its guest has suspended and its image is not complete")
         } else {
             repair(Repair::Shutdown, "its guest has suspended, its image is not complete and its devices are gone")
@@ -198,6 +204,9 @@ impl Case<'_> {
         }
         if self.record.has_image() {
             return repair(Repair::FinishSuspend, "its resume did not come to its end and its image is good");
+        }
+        if mutant!(FragmentObeysList) && self.record.vm.on_shutdown.contains(&Action::Start) {
+            return repair(Repair::Restart { delay: 0 }, "a mutant");
         }
         let tell = match (domain.action_request.is_some(), self.record.goal()) {
             (true, Some(Goal::Start)) => "action-request is set and its start did not come to its end",
@@ -214,6 +223,9 @@ fn without_extra(domain: &DomainSeen) -> Verdict {
     if Stop::of(domain).is_some() || (domain.info.paused && domain.devices.is_empty()) {
         repair(Repair::Shutdown, "its domain was being destroyed")
     } else {
+        if mutant!(UnrecordedDestroyed) {
+            return repair(Repair::Shutdown, "a mutant");
+        }
         Verdict::Stuck("its domain has no record: this daemon did not make it")
     }
 }

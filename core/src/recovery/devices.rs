@@ -58,7 +58,8 @@ fn has_gone(device: &DeviceSeen, domain: &DomainSeen) -> bool {
     let closed = matches!(device.backend_state, None | Some(CLOSED));
     // QEMU takes up its disks without a script, in its own time.
     let coming = device.kind == "qdisk" && domain.roles.contains(&Role::DeviceModel) && !closed;
-    (!device.online && !coming) || (device.unplug_asked && (device.frontend_closed || closed))
+    (!device.online && !coming)
+        || (device.unplug_asked && (device.frontend_closed || closed) && !mutant!(LateUnplugForgotten))
 }
 
 /// A drive without medium, which only HVM guests have: elsewhere it is active and there is nothing to plug.

@@ -24,6 +24,13 @@ pub struct Intent {
     pub boot: u64,
 }
 
+impl Goal {
+    /// Whether the VM is known by something else afterwards, or by nothing.
+    pub fn changes_identity(&self) -> bool {
+        matches!(self, Goal::Remove | Goal::Rename(_))
+    }
+}
+
 /// What an operation is to end in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Goal {

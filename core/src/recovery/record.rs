@@ -34,7 +34,9 @@ impl<'a> Record<'a> {
 
     /// Its operation may still start something: it has neither failed nor been cut short by a reboot of the host.
     pub(super) fn may_start(&self, now: Now) -> bool {
-        self.intent.is_some_and(|intent| !intent.abandoned && intent.boot == now.boot)
+        let failed = |intent: &Intent| intent.abandoned && !mutant!(FailedRebootStarts);
+        let of_old = |intent: &Intent| intent.boot != now.boot && !mutant!(RebootAfterBoot);
+        self.intent.is_some_and(|intent| !failed(intent) && !of_old(intent))
     }
 
     /// There is an image that its guest can be resumed from.

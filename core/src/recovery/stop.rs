@@ -25,6 +25,7 @@ impl Stop {
             (Some(ShutdownCode::SoftReset), _) => Some(Stop::SoftReset),
             (Some(ShutdownCode::Poweroff | ShutdownCode::Other(_)), _) => Some(Stop::Poweroff),
             (None, Some("reboot")) => Some(Stop::Reboot),
+            (None, Some(_)) if mutant!(UnknownWordIgnored) => None,
             (None, Some(_)) => Some(Stop::Poweroff),
             (None, None) => None,
         }
@@ -68,7 +69,9 @@ pub(super) fn act(stop: Stop, domain: &DomainSeen, record: &Record, settings: &S
         Action::Start | Action::Softreboot => {
             Verdict::Repair(Repair::Restart { delay: delay(early, settings) }, stop.tell())
         }
-        Action::Pause if domain.info.paused => Verdict::Sensible(Sensible::PreservedCrash),
+        Action::Pause if domain.info.paused && !mutant!(CrashPausedAgain) => {
+            Verdict::Sensible(Sensible::PreservedCrash)
+        }
         Action::Pause => Verdict::Repair(Repair::Pause, stop.tell()),
         Action::Shutdown | Action::Coredump => Verdict::Repair(Repair::Shutdown, stop.tell()),
     }
@@ -80,13 +83,13 @@ pub(super) fn delay(early: bool, settings: &Settings) -> u64 {
 }
 
 pub(super) fn is_early(domain: &DomainSeen, record: &Record, settings: &Settings, now: Now) -> bool {
-    run_time(domain, record, now) < settings.minimum_reboot_delay
+    !mutant!(RebootLoop) && run_time(domain, record, now) < settings.minimum_reboot_delay
 }
 
 /// Nanoseconds that a domain has been there. The wall clock is asked only when this daemon did not see it made, and
 /// is not believed where it says less than the domain has computed or more than the host is up.
 fn run_time(domain: &DomainSeen, record: &Record, now: Now) -> u64 {
-    if let Some(made) = record.made.filter(|made| made.boot == now.boot) {
+    if let Some(made) = record.made.filter(|made| made.boot == now.boot && !mutant!(WallClockBelieved)) {
         return now.mono.saturating_sub(made.mono);
     }
     let started = time::nanoseconds(record.extra.map_or(0.0, |extra| extra.last_start_time));

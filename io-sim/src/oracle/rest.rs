@@ -68,9 +68,11 @@ fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible, Vio
             if records.image.is_some_and(|bytes| bytes != 0) {
                 return Err(Violation::new("S20", format!("vm {id} runs and its image may be resumed")));
             }
-            let plugged = devices(world, domid);
-            if let Some(text) = &plugged {
-                return wrong(text.clone());
+            // A crashed guest that is kept to be looked at is kept as it is.
+            if domain.info.shutdown.is_none()
+                && let Some(text) = devices(world, domid)
+            {
+                return wrong(text);
             }
             match (domain.info.shutdown, domain.info.paused) {
                 (None, false) => Ok(Sensible::Running),

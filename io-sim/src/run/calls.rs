@@ -3,6 +3,7 @@
 use super::{Chore, Later, Phase, Run, Who};
 use crate::action::Action;
 use crate::client::{Asked, Deed, Scene};
+use crate::fleet::pick;
 use crate::ledger::{Ended, Key};
 use crate::oracle::{Checked, Violation, state};
 use crate::sometimes::Property;
@@ -14,12 +15,6 @@ use xenops_core::interface::task::State;
 use xenops_core::interface::{Answer, Call, Error};
 use xenops_core::machine::{CallId, Input};
 use xenops_core::recovery::Goal;
-
-/// Actions whose call is answered when they are done, and that no client can watch.
-fn is_awaited(action: Action) -> bool {
-    use Action::*;
-    matches!(action, VmAdd | VmRemove | VmImport | VmRename | VbdAdd | VbdRemove | VifAdd | VifRemove)
-}
 
 impl Run {
     /// A client does what it does next.
@@ -66,17 +61,23 @@ impl Run {
         let habits = self.swarm.habits.clone();
         self.ledger.asking(&asked);
         let choices = self.world.choices();
-        if asked.action.has_task() && choices.odds(Concern::Workload, habits.triggers) {
-            let point = 1 + choices.choose(Concern::Workload, 12);
+        // What has few steps is hit at the first of them, or not at all.
+        let odds = if asked.action.is_short() { habits.triggers.min(2) } else { habits.triggers };
+        if asked.action.has_task() && choices.odds(Concern::Workload, odds) {
+            let point = 1 + pick(choices, Concern::Workload, &[0, 0, 0, 0, 1, 2, 3, 4, 6, 8, 11]);
             let trigger =
                 Call::DebugTrigger { cmd: "set-cancel-trigger".to_owned(), args: vec![tag.clone(), point.to_string()] };
             self.push_call(n, Who::Nobody, tag.clone(), trigger);
         }
         let number = self.next_call;
         self.push_call(n, Who::Client(n, Some(asked.clone())), tag, call);
-        if is_awaited(asked.action) {
+        if asked.action.is_awaited() {
             let (intact, faults) = (self.intact(asked.place), self.struck.total());
             self.ledger.asked(Key::Call(number), asked, intact, faults);
+            if self.world.choices().odds(Concern::Workload, habits.cancels.min(2)) {
+                let after = u64::from(self.world.choices().choose(Concern::Workload, 4));
+                self.later(after, Later::Hunt(n, number));
+            }
         }
         if self.world.choices().odds(Concern::Workload, habits.hangs_up) {
             let after = u64::from(self.world.choices().choose(Concern::Workload, 20));
@@ -116,6 +117,10 @@ impl Run {
                 Ok(())
             }
             Who::Watcher(purpose) => self.watched(purpose, &reply),
+            Who::Hunter(n, call) => {
+                self.found(n, call, &reply);
+                Ok(())
+            }
             Who::Janitor(chore) => self.tidied(chore, reply),
             Who::Nobody => Ok(()),
         }
@@ -142,7 +147,7 @@ impl Run {
         if matches!(asked.action, Action::TaskDestroy | Action::TaskDestroyOnFinish) && how == Ended::Well {
             self.ledger.unwatch(Key::Task(self.clients[n].last_task()));
         }
-        if is_awaited(asked.action) {
+        if asked.action.is_awaited() {
             self.ended(Key::Call(call.0), how)?;
         }
         Ok(())
@@ -152,8 +157,11 @@ impl Run {
         let task = id.parse().unwrap_or(u64::MAX);
         let (intact, faults) = (self.intact(asked.place), self.struck.total());
         self.ledger.asked(Key::Task(task), asked.clone(), intact, faults);
-        if self.world.choices().odds(Concern::Workload, self.swarm.habits.cancels) {
-            let after = u64::from(self.world.choices().choose(Concern::Workload, 80));
+        let cancels = self.swarm.habits.cancels;
+        let odds = if asked.action.is_short() { cancels.div_ceil(2) } else { cancels };
+        if self.world.choices().odds(Concern::Workload, odds) {
+            let within = if asked.action.is_short() { 6 } else { 80 };
+            let after = u64::from(self.world.choices().choose(Concern::Workload, within));
             self.later(after, Later::Cancel(n, task));
         }
     }
@@ -190,6 +198,10 @@ impl Run {
     /// The watcher has an answer.
     fn watched(&mut self, purpose: Purpose, reply: &Result<Answer, Error>) -> Checked {
         match purpose {
+            Purpose::Events if matches!(reply, Err(Error::InternalError(text)) if text.contains("too many calls")) => {
+                self.later(20, Later::Listen);
+                Ok(())
+            }
             Purpose::Events => {
                 let barriers = self.watcher.told(reply)?;
                 if barriers > 0 {
@@ -232,6 +244,9 @@ impl Run {
                 }
             },
         };
+        if let Some(op) = self.ledger.get_mut(Key::Task(task)).map(|op| op.clone()) {
+            self.task_ended(&op, how, shown);
+        }
         if how == Ended::Well {
             self.told_of_its_vm(&asked)?;
         }
@@ -272,6 +287,24 @@ impl Run {
         }
     }
 
+    /// A client looks for the task of a call of its own.
+    pub(super) fn hunt(&mut self, n: usize, call: u64) {
+        if self.ledger.get_mut(Key::Call(call)).is_some() {
+            self.push_call(n, Who::Hunter(n, call), "hunt".to_owned(), Call::TaskList);
+        }
+    }
+
+    /// All tasks: that of the call is cancelled if it is still there.
+    fn found(&mut self, n: usize, call: u64, reply: &Result<Answer, Error>) {
+        let Ok(Answer::Tasks(tasks)) = reply else { return };
+        let tag = format!("c{call}");
+        let task = tasks.iter().find(|task| task.dbg == tag && matches!(task.state, State::Pending(_)));
+        if let (Some(task), Some(op)) = (task, self.ledger.get_mut(Key::Call(call))) {
+            op.cancelled = true;
+            self.push_call(n, Who::Nobody, "cancel".to_owned(), Call::TaskCancel { id: task.id.clone() });
+        }
+    }
+
     /// A client goes, and comes again.
     pub(super) fn hang_up(&mut self, n: usize) {
         let client = self.clients[n].id;
@@ -290,7 +323,8 @@ impl Run {
             self.open.remove(&call);
             self.ledger.forget(Key::Call(call.0));
         }
-        self.inbox.push_back(Input::Hangup { client });
+        // Before anything that would answer it.
+        self.inbox.push_front(Input::Hangup { client });
         let (id, mono) = (self.fresh_client(), self.now().mono);
         self.clients[n].reconnect(id, mono);
     }

@@ -8,7 +8,6 @@ use crate::sometimes::Property;
 use crate::swarm::Swarm;
 use crate::world::{Concern, World};
 use xenops_core::host::time::SECOND;
-use xenops_core::host::{DomId, ShutdownCode};
 use xenops_core::machine::{ClientId, Config, Effects, Input, Machine};
 use xenops_core::recovery::Goal;
 
@@ -77,10 +76,10 @@ impl Run {
             self.sometimes.hit(Property::TornTail);
         }
         if tail.kept > 0 {
-            self.struck.count("torn write kept");
+            self.struck.count("torn write");
         }
         if tail.lost > 0 {
-            self.struck.count("torn write lost");
+            self.struck.count("torn write");
             self.sometimes.hit(Property::AppendLost);
         }
     }
@@ -124,6 +123,7 @@ impl Run {
         if whole > 0 {
             self.sometimes.hit(Property::Tombstone);
         }
+        self.take_over();
         self.flights = Default::default();
         self.inbox.clear();
         self.open.clear();
@@ -154,16 +154,6 @@ impl Run {
     pub(super) fn fresh_client(&mut self) -> ClientId {
         self.next_client += 1;
         ClientId(self.next_client)
-    }
-
-    /// A guest has stopped; what that may mean.
-    pub(super) fn guest_stopped(&mut self, place: usize, _domid: DomId, code: ShutdownCode) {
-        self.guests_stopped += 1;
-        use crate::action::Action::{VmRebootClean, VmRebootHard};
-        let queued = |op: &crate::ledger::Op| matches!(op.asked.action, VmRebootClean | VmRebootHard);
-        if code != ShutdownCode::Suspend && self.ledger.pending_of(place).any(queued) {
-            self.sometimes.hit(Property::GuestBeforeReboot);
-        }
     }
 
     /// A call of nobody in particular, for the input queue.

@@ -1,7 +1,7 @@
 //! Faults strike.
 
 use super::step::EXTERNAL;
-use super::{Later, Run, Who};
+use super::{Later, Ripe, Run, Who};
 use crate::fault::Kind;
 use crate::fleet::pick;
 use crate::oracle::{Checked, state};
@@ -12,17 +12,27 @@ use xenops_core::host::{DomId, DomainAct, Request, ShutdownCode, Token};
 use xenops_core::interface::Call;
 use xenops_core::machine::{EffectId, Input};
 
+/// Inputs that a crash waits at most for its moment.
+const PATIENCE: u64 = 300;
+
 impl Run {
     /// A fault's moment has come.
     pub(super) fn strike(&mut self, kind: Kind) -> Checked {
         self.note(|| format!("FAULT {}", kind.name()));
         match kind {
             Kind::DaemonCrash => {
-                if self.world.choices().odds(Concern::Fault, 2) {
-                    self.cut = true;
-                    return Ok(());
-                }
-                return self.crash();
+                let ripe = match self.world.choices().choose(Concern::Fault, 5) {
+                    0 => return self.crash(),
+                    1 => {
+                        self.cut = true;
+                        return Ok(());
+                    }
+                    2 => Ripe::Writing,
+                    3 => Ripe::Flying,
+                    _ => Ripe::Naming,
+                };
+                let latest = self.steps + PATIENCE;
+                self.later(0, Later::Crash(ripe, latest));
             }
             Kind::HostReboot => return self.host_reboot(),
             Kind::OddRequest => self.odd_request = true,
@@ -69,8 +79,19 @@ impl Run {
         Ok(())
     }
 
+    fn is_ripe(&mut self, ripe: Ripe) -> bool {
+        match ripe {
+            Ripe::Writing => !self.journal.is_idle(),
+            Ripe::Flying => self.world.in_flight() > 0,
+            Ripe::Naming => {
+                let named = self.ledger.pending().any(|(_, op)| op.asked.action.names());
+                named && self.world.choices().choose(Concern::Fault, 4) == 1
+            }
+        }
+    }
+
     fn odd_processes(&self) -> u64 {
-        ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum()
+        ["fails", "dies", "hangs"].iter().map(|kind| self.world.tally().of(kind)).sum()
     }
 
     fn resize(&mut self, size: u32) {
@@ -83,10 +104,16 @@ impl Run {
     }
 
     /// Something whose moment has come, or that nothing comes before any more.
-    pub(super) fn later_now(&mut self, what: Later) {
+    pub(super) fn later_now(&mut self, what: Later) -> Checked {
         match what {
             Later::Cancel(n, task) => self.cancel(n, task),
             Later::HangUp(n) => self.hang_up(n),
+            Later::Hunt(n, call) => self.hunt(n, call),
+            Later::Crash(ripe, latest) if self.steps < latest && !self.is_ripe(ripe) => {
+                self.later(1, Later::Crash(ripe, latest));
+            }
+            Later::Crash(..) => return self.crash(),
+            Later::Listen => self.watcher.ask(),
             Later::Space => self.world.disk_mut().full = false,
             Later::Pool => self.resize(self.swarm.workers),
             Later::Hear => {
@@ -97,6 +124,7 @@ impl Run {
             }
             Later::Again(token) => self.inbox.push_back(Input::Noticed { token: Token(token) }),
         }
+        Ok(())
     }
 
     /// One of our domains that this holds of.

@@ -5,7 +5,7 @@ use super::{Chore, Later, Open, Phase, Run, Who};
 use crate::client::Client;
 use crate::fleet::SHARED;
 use crate::ledger::Ledger;
-use crate::oracle::domains::{Domains, Event, What};
+use crate::oracle::domains::Domains;
 use crate::oracle::records::Shelf;
 use crate::oracle::{Checked, Violation, rest, state};
 use crate::sometimes::{Property, Sometimes};
@@ -81,6 +81,7 @@ impl Run {
             batch: Vec::new(),
             recovering: 0,
             guests_stopped: 0,
+            unfinished: BTreeMap::new(),
             settled_at: (0, 0),
             steps: 0,
             requests: 0,
@@ -114,7 +115,7 @@ impl Run {
     fn advance(&mut self) -> Checked {
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= self.steps) {
             let what = entry.remove();
-            self.later_now(what);
+            self.later_now(what)?;
         }
         if self.phase == Phase::Working
             && let Some(kind) = self.plan.due(self.steps)
@@ -170,8 +171,7 @@ impl Run {
     /// Nothing will happen by itself: what is to come after so many inputs comes now.
     fn nothing_comes(&mut self) -> Checked {
         if let Some((_, what)) = self.later.pop_first() {
-            self.later_now(what);
-            return Ok(());
+            return self.later_now(what);
         }
         if self.phase == Phase::Working {
             return self.settle();
@@ -189,8 +189,8 @@ impl Run {
         let config = self.world.config_mut();
         (config.odd_requests, config.odd_processes, config.odd_guests) = (0, 0, 0);
         while let Some((_, what)) = self.later.pop_first() {
-            if !matches!(what, Later::Cancel(..) | Later::HangUp(_)) {
-                self.later_now(what);
+            if !matches!(what, Later::Cancel(..) | Later::HangUp(_) | Later::Hunt(..) | Later::Crash(..)) {
+                self.later_now(what)?;
             }
         }
         self.settled_at = (self.now().mono, self.steps);
@@ -293,15 +293,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// What a domain's event is worth beside the rules.
-    pub(super) fn happened(&mut self, event: &Event) {
-        match event.what {
-            What::Gone(true, false) => self.lifetimes += 1,
-            What::Stopped(code) => self.guest_stopped(event.place, event.domid, code),
-            _ => {}
-        }
     }
 }
 

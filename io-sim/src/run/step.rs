@@ -159,6 +159,9 @@ impl Run {
                 self.world.start(effect, request);
                 self.world.config_mut().odd_requests = odds;
                 let after: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
+                if after > before && self.ledger.pending().next().is_none() && !self.machine.is_at_rest() {
+                    self.sometimes.hit(Property::FaultInRepair);
+                }
                 self.odd_request = before == after;
             }
             request => self.world.start(effect, request),
@@ -201,6 +204,7 @@ impl Run {
         for key in self.journal.take_changed() {
             self.shelf.changed(&key, self.journal.records())?;
         }
+        self.finished();
         for vm in self.shelf.take_moved() {
             let shapes = self.swarm.shapes.iter().filter(|shape| shape.ids.contains(&vm));
             let disks: Vec<_> =
@@ -233,8 +237,7 @@ impl Run {
             self.machine.check_all();
         }
         if self.odd_process && self.world.config().odd_processes == 1 {
-            let odd =
-                ["fails", "dies", "hangs", "destroys"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
+            let odd = ["fails", "dies", "hangs"].iter().map(|kind| self.world.tally().of(kind)).sum::<u64>();
             if odd > self.struck_processes() {
                 self.odd_process = false;
                 self.world.config_mut().odd_processes = self.swarm.host.odd_processes;

@@ -198,17 +198,14 @@ impl World {
                 self.queue.cancel(moment);
             }
             match flight.stage {
-                Stage::Due(request) => match self.choices.choose(Concern::Fault, 3) {
-                    0 => {}
-                    1 => {
-                        self.tally.count("cut off after");
-                        self.apply(effect, *request);
+                Stage::Due(request) => {
+                    self.tally.count("cut off");
+                    match self.choices.choose(Concern::Fault, 3) {
+                        0 => {}
+                        1 => drop(self.apply(effect, *request)),
+                        _ => self.apply_partly(effect, *request),
                     }
-                    _ => {
-                        self.tally.count("cut off within");
-                        self.apply_partly(effect, *request);
-                    }
-                },
+                }
                 Stage::Waits(wait) => self.forget_wait(effect, &wait),
                 Stage::DuePartly(_) | Stage::Goes(_) | Stage::Answered(_) => {}
             }

@@ -36,7 +36,7 @@ impl World {
             return Fate::Plain;
         }
         let late = |world: &mut World| LATE[world.choices.choose(Concern::Fault, 3) as usize];
-        let (kind, fate) = match self.choices.choose(Concern::Fault, 7) {
+        let (kind, fate) = match self.choices.choose(Concern::Fault, 8) {
             0 | 1 => match self.refusal(request) {
                 Some(fault) => ("refused", Fate::Refused(fault)),
                 None => return Fate::Plain,
@@ -44,7 +44,7 @@ impl World {
             2 => ("unapplied", Fate::Unapplied),
             3 => ("unanswered", Fate::Unanswered),
             4 => ("partly", Fate::Partly),
-            5 if !prompt(request) => ("applied late", Fate::AppliedLate(late(self))),
+            5 | 6 if !prompt(request) => ("applied late", Fate::AppliedLate(late(self))),
             _ => ("answered late", Fate::AnsweredLate(late(self))),
         };
         self.tally.count(kind);
@@ -80,11 +80,16 @@ impl World {
     }
 }
 
-/// What is answered late at most. xenstored takes the requests of a connection in order, and who has stopped waiting
-/// for a transaction does not try it again; a process is the daemon's own to start.
+/// What is answered late at most. xenstored takes the requests of a connection in order, the storage those of a
+/// datapath; who has stopped waiting for a transaction does not try it again; a process is the daemon's own to start.
 fn prompt(request: &Request) -> bool {
     matches!(
         request,
-        Request::Store(_) | Request::Read(_) | Request::Watch(..) | Request::Introduce(..) | Request::Spawn(_)
+        Request::Store(_)
+            | Request::Read(_)
+            | Request::Watch(..)
+            | Request::Introduce(..)
+            | Request::Spawn(_)
+            | Request::Storage(_)
     )
 }

@@ -2,7 +2,7 @@
 
 use super::lineage::{Lineage, Lineages};
 use super::traits::Traits;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use xenops_core::host::{DomId, Fault, Handle, ImageMode, ImageRecord};
 use xenops_core::interface::Disk;
 
@@ -69,6 +69,8 @@ struct Stream {
 pub struct Images {
     files: BTreeMap<Disk, Image>,
     streams: BTreeMap<Handle, Stream>,
+    /// Streams that were closed before they were open: who opens one late closes it at once.
+    shut: BTreeSet<Handle>,
 }
 
 impl Images {
@@ -107,7 +109,9 @@ impl Images {
             }
             ImageMode::Restore => {}
         }
-        self.streams.insert(handle, Stream { image: disk, mode, at: 0, domid: None });
+        if !self.shut.contains(&handle) {
+            self.streams.insert(handle, Stream { image: disk, mode, at: 0, domid: None });
+        }
         Ok(())
     }
 
@@ -174,11 +178,14 @@ impl Images {
     }
 
     pub(super) fn close(&mut self, handle: Handle) {
-        self.streams.remove(&handle);
+        if self.streams.remove(&handle).is_none() {
+            self.shut.insert(handle);
+        }
     }
 
     pub(super) fn close_all(&mut self) {
         self.streams.clear();
+        self.shut.clear();
     }
 
     /// What was not synced is lost; `keep` says how many of so many further parts came through all the same.

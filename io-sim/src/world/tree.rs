@@ -134,6 +134,11 @@ impl Tree {
         &mut self.nodes[id as usize]
     }
 
+    /// All nodes, present or not.
+    pub(super) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut()
+    }
+
     fn make(&mut self, parent: Id) -> Id {
         if let Some(id) = self.free.pop() {
             // What it had room for it still has; all else of it was given up when it was freed.

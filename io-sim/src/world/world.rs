@@ -308,7 +308,8 @@ impl World {
             return None;
         }
         let kind = kinds[self.choices.choose(Concern::Fault, kinds.len() as u32) as usize];
-        self.tally.count(kind);
+        // How a process fails depends on what it is.
+        self.tally.count(if matches!(kind, "dies" | "hangs") { kind } else { "fails" });
         Some(kind)
     }
 

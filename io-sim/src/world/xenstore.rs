@@ -207,7 +207,7 @@ impl Store {
         }
     }
 
-    /// Dom0 removes a node and all below it; a missing one is fine, and so is `/`, which stays.
+    /// Dom0 removes a node and all below it; a missing one is fine. `/` stays.
     pub fn remove(&mut self, path: &str) {
         let Some(id) = self.tree.find(path).filter(|id| *id != ROOT) else { return };
         path.hash(&mut self.trace);
@@ -224,13 +224,14 @@ impl Store {
         self.tree.prune(id);
     }
 
+    /// Who watches below it, where there is nothing, is not told.
     fn vanish(&mut self, id: Id) {
-        self.tell(id, true);
         let node = self.tree.node_mut(id);
         let owner = node.perms.owner;
         if std::mem::replace(&mut node.present, false) {
             node.value = String::new();
             self.count(owner, -1);
+            self.tell(id, true);
         }
         let children = self.tree.take_children(id);
         if !children.is_empty() {
@@ -281,6 +282,12 @@ impl Store {
         self.raised.clear();
     }
 
+    /// Tokens raised since they were last taken, for one who drives a store without a world.
+    pub fn take_raised(&mut self) -> Vec<Token> {
+        let raised = std::mem::take(&mut self.raised).into_iter();
+        raised.filter_map(|interest| if let Interest::Token(token) = interest { Some(token) } else { None }).collect()
+    }
+
     /// Tell a waiting effect of changes of one node.
     pub(super) fn await_on(&mut self, path: &str, effect: u64) {
         if valid(path) {
@@ -300,9 +307,32 @@ impl Store {
 
     /// What a guest reads, where permissions let it.
     pub fn read_as(&self, domid: DomId, path: &str) -> Result<&str, Denied> {
-        let id = self.look(path).ok_or(Denied::Missing)?;
-        let node = self.tree.node(id);
-        may(&node.perms, domid, false).then_some(&*node.value).ok_or(Denied::Access)
+        let id = self.reach_as(domid, path, false)?;
+        Ok(&self.tree.node(id).value)
+    }
+
+    /// A node that a guest may read or write. Whether one is missing is for those to know who may do that with the
+    /// nearest node above it.
+    fn reach_as(&self, domid: DomId, path: &str, write: bool) -> Result<Id, Denied> {
+        if !valid(path) {
+            return Err(Denied::Invalid);
+        }
+        let mut id = ROOT;
+        let mut missing = false;
+        for name in names(path) {
+            match self.tree.child(id, name).filter(|child| self.tree.node(*child).present) {
+                Some(child) => id = child,
+                None => {
+                    missing = true;
+                    break;
+                }
+            }
+        }
+        match may(&self.tree.node(id).perms, domid, write) {
+            true if missing => Err(Denied::Missing),
+            true => Ok(id),
+            false => Err(Denied::Access),
+        }
     }
 
     /// A guest sets a value, where permissions and quotas let it. What it makes is its own.
@@ -349,14 +379,16 @@ impl Store {
         }
     }
 
-    /// A guest removes a node, where permissions let it.
+    /// A guest removes a node, where permissions let it; a missing one is fine if its parent is there.
     pub fn remove_as(&mut self, domid: DomId, path: &str) -> Result<(), Denied> {
-        let id = self.look(path).ok_or(Denied::Missing)?;
-        if !may(&self.tree.node(id).perms, domid, true) {
-            return Err(Denied::Access);
+        match self.reach_as(domid, path, true) {
+            Ok(_) => {
+                self.remove(path);
+                Ok(())
+            }
+            Err(Denied::Missing) if self.look(above(path)).is_some() => Ok(()),
+            Err(denied) => Err(denied),
         }
-        self.remove(path);
-        Ok(())
     }
 
     /// A domain has died: what it owned is removed, what named it in its permissions does so no more.
@@ -368,6 +400,12 @@ impl Store {
         if self.owned(domid) > 0 {
             self.bury_below(ROOT, "/".to_owned(), domid);
         }
+        // Another domain of that number is not meant by what is said of this one, wherever it is said.
+        for node in self.tree.nodes_mut() {
+            if node.perms.acl.iter().any(|(named, _)| *named == domid) {
+                Arc::make_mut(&mut node.perms).acl.retain(|(named, _)| *named != domid);
+            }
+        }
     }
 
     fn bury_below(&mut self, id: Id, path: String, domid: DomId) {
@@ -375,24 +413,28 @@ impl Store {
             self.tree.children(id).map(|(name, child)| (name.to_owned(), child)).collect();
         for (name, child) in children {
             let path = if path == "/" { format!("/{name}") } else { format!("{path}/{name}") };
-            let perms = &self.tree.node(child).perms;
-            if perms.owner == domid {
+            if self.tree.node(child).perms.owner == domid {
                 self.remove(&path);
                 continue;
-            }
-            if perms.acl.iter().any(|(named, _)| *named == domid) {
-                let mut perms = Perms::clone(perms);
-                perms.acl.retain(|(named, _)| *named != domid);
-                self.tree.node_mut(child).perms = Arc::new(perms);
             }
             self.bury_below(child, path, domid);
         }
     }
 }
 
+/// The path of a node's parent.
+fn above(path: &str) -> &str {
+    match path.rfind('/') {
+        None | Some(0) => "/",
+        Some(end) => &path[..end],
+    }
+}
+
 fn check(change: &Change) -> Result<(), Fault> {
     let (Change::Write(path, _) | Change::Mkdir(path) | Change::Remove(path) | Change::SetPerms(path, _)) = change;
-    if !valid(path) {
+    // What becomes of a store without a root is not the same with every xenstored; hosts do not ask them.
+    let wrong = !valid(path) || (path == "/" && matches!(change, Change::Remove(_)));
+    if wrong {
         return Err(Fault::Other(format!("xenstore does not take the path {path:?}")));
     }
     match change {

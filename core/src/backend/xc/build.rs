@@ -89,6 +89,9 @@ async fn build_from(host: &Host, domid: DomId, kind: &BuilderInfo, image: &Image
         hard_affinity: vm.scheduler_params.affinity.clone(),
     };
     introduce(host, domid, kind, &info, ports, rings).await?;
+    if mutant!(BuildNotRecorded) {
+        return Ok(());
+    }
     host.change(Change::Extra(ExtraChange::Built(Box::new(info), Box::new(kind.clone())))).await
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
     };
     let kind = extra.ty.as_ref().unwrap_or(&context.vm.ty);
     let spec = spec(context, &extra, kind)?;
-    if suspended.is_none() {
+    if suspended.is_none() && !mutant!(RecordAfterDomain) {
         host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
     }
     let identity = host.uuid().await?;
@@ -37,6 +37,9 @@ pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
         Reply::Domain(domid) => domid,
         other => return Err(super::process::internal(format!("host answered create with {other:?}"))),
     };
+    if suspended.is_none() && mutant!(RecordAfterDomain) {
+        host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
+    }
     let size = Size::of(context, &extra, kind);
     host.domain(domid, DomainAct::SetMaxMem(size.reserved)).await?;
     let mut batch = Batch::new();
@@ -186,7 +189,9 @@ fn domain_tree(
     batch.remove(&domain).remove(&hidden).remove(&libxl);
     batch.mkdir(&domain, Perms::readable(0, domid));
     batch.mkdir(&hidden, Perms::dom0()).mkdir(&libxl, Perms::dom0());
-    batch.write(paths::action_request(domid), "poweroff");
+    if !mutant!(NoMark) {
+        batch.write(paths::action_request(domid), "poweroff");
+    }
     batch.write(format!("{domain}/vm"), paths::vm(&context.text));
     batch.write(format!("{domain}/name"), name(&vm.name, domid));
     for readable in ["cpu", "memory"] {

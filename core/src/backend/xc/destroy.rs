@@ -38,6 +38,9 @@ pub(super) struct Remains {
 /// Tear down all domains of the VM. While there is a domain there is a record, and for whoever cleans up after it.
 pub(super) async fn destroy(host: &Host) -> Result<Product, Failure> {
     let context = host.context();
+    if mutant!(ExtraDroppedFirst) && context.extra.as_ref().is_some_and(|extra| extra.suspend_memory_bytes == 0) {
+        host.change(crate::backend::Change::Extra(crate::backend::ExtraChange::Drop)).await?;
+    }
     let infos = host.find_domains(context.id).await?;
     if let Some(remains) = next(host, &infos, None).await?
         && !tear_down(host, remains).await?
@@ -117,7 +120,7 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
 /// can be taken away under it: while a back end or QEMU holds its memory Xen cannot let it go.
 pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Failure> {
     let Remains { domid, alive, named, reused, beside, served, devices } = remains;
-    if reused {
+    if reused && !mutant!(ReusedNumberTouched) {
         let mut batch = Batch::new();
         batch.remove(paths::vm_domain(&host.context().text, domid));
         batch.remove(paths::hotplugs(&host.context().text, domid));
@@ -126,7 +129,7 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     }
     if let Some(info) = &alive {
         // One that nothing else names would be nobody's under its tombstone.
-        if !info.handle.is_tombstone() && named {
+        if !info.handle.is_tombstone() && named && !mutant!(NoTombstone) {
             unless_gone(host.domain(domid, DomainAct::SetHandle(Uuid::tombstone(domid))).await)?;
         }
         if !info.paused && !info.dying {
@@ -134,7 +137,7 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
         }
     }
     // A restore that stopped half way has left QEMU's state without QEMU.
-    if served || guest::is_hvm(host.context()) {
+    if (served || guest::is_hvm(host.context())) && !mutant!(EmulatorLeft) {
         device_model::stop(host, domid).await?;
     }
     let mut released = Ok(());
@@ -144,7 +147,7 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     if devices.len() > TURN && released.is_ok() {
         return Ok(false);
     }
-    if alive.is_some() {
+    if alive.is_some() && !mutant!(Canary) {
         unless_gone(host.domain(domid, DomainAct::Destroy).await)?;
     }
     // What could not be released stays listed: somebody must come back for it.
@@ -208,7 +211,7 @@ async fn release_storage(host: &Host, domid: DomId) -> Result<bool, Failure> {
         Reply::Names(names) => names,
         _ => Vec::new(),
     };
-    for dp in datapaths.iter().take(TURN) {
+    for dp in datapaths.iter().take(if mutant!(DatapathLeft) { 0 } else { TURN }) {
         host.storage(StorageCall::Destroy { dp: dp.clone() }).await?;
     }
     Ok(datapaths.len() <= TURN)

@@ -143,7 +143,11 @@ async fn suspend(host: &Host, domid: DomId) -> Result<(), Failure> {
 async fn suspended(host: &Host, domid: DomId) -> Result<DomainInfo, Failure> {
     let context = host.context();
     let infos = host.find_domains(context.id).await?;
-    let found = infos.into_iter().find(|info| info.domid == domid && info.shutdown == Some(ShutdownCode::Suspend));
+    let found = infos.into_iter().find(|info| {
+        let stopped =
+            info.shutdown == Some(ShutdownCode::Suspend) || mutant!(AnyStopIsSuspend) && info.shutdown.is_some();
+        info.domid == domid && stopped
+    });
     found.ok_or_else(|| {
         let seconds = context.settings.vm_suspend_timeout as f64 / SECOND as f64;
         Error::FailedToSuspend(context.text.clone(), seconds).into()
@@ -152,6 +156,9 @@ async fn suspended(host: &Host, domid: DomId) -> Result<DomainInfo, Failure> {
 
 /// The guest's memory is in the image.
 async fn finish(host: &Host, domid: DomId, turn: &SaveTurn) -> Result<(), Failure> {
+    if mutant!(ImageRecordedFirst) {
+        host.change(Change::Extra(ExtraChange::SuspendMemory(4096))).await?;
+    }
     if guest::is_hvm(host.context()) {
         image::append(host, turn.stream, crate::host::ImageRecord::QemuTrad).await?;
     }

@@ -11,10 +11,7 @@ fn store(pairs: &[(&str, &str)]) -> Store {
 }
 
 fn raised(store: &mut Store) -> Vec<u64> {
-    let tokens = std::mem::take(&mut store.raised).into_iter();
-    let mut tokens: Vec<u64> = tokens
-        .map(|interest| if let Interest::Token(token) = interest { token.0 } else { panic!("no wait") })
-        .collect();
+    let mut tokens: Vec<u64> = store.take_raised().into_iter().map(|token| token.0).collect();
     tokens.sort_unstable();
     tokens.dedup();
     tokens
@@ -46,6 +43,9 @@ fn a_batch_is_all_or_nothing() {
     let mut batch = Batch::new();
     batch.write("/b", "x").write("/c", "y".repeat(MESSAGE));
     assert!(matches!(store.apply(batch), Err(Fault::NoSpace(_))));
+    let mut batch = Batch::new();
+    batch.write("/b", "x").remove("/");
+    assert!(matches!(store.apply(batch), Err(Fault::Other(_))), "xenstoreds do not agree on that");
     assert!(!store.exists("/b"), "nothing of it was applied");
     let mut batch = Batch::new();
     batch
@@ -91,6 +91,9 @@ fn watches_fire_for_what_they_cover() {
         ("permissions", |store| store.set_perms("/a/b", Perms::owned(1)), &[1, 2]),
         ("a parent goes", |store| store.remove("/a"), &[1, 2, 3, 4]),
         ("nothing goes", |store| store.remove("/a"), &[]),
+        ("a parent of nothing comes", |store| store.mkdir("/a/b/new"), &[1, 2]),
+        ("a parent of nothing goes", |store| store.remove("/a/b/new"), &[1, 2]),
+        ("and the rest", |store| store.remove("/a"), &[1, 2]),
         ("it comes again", |store| store.write("/a/b/c", String::new()), &[1, 2, 3]),
         ("unwatched", |store| store.unwatch(Token(1)), &[]),
         ("watched no more", |store| store.write("/a", String::new()), &[]),
@@ -137,7 +140,12 @@ fn children_inherit_and_guests_own_what_they_make() {
         assert_eq!(store.write_as(domid, path, "1"), expected, "{domid} {path}");
     }
     assert_eq!(store.read_as(1, "/closed"), Err(Denied::Access));
-    assert_eq!(store.read_as(1, "/none"), Err(Denied::Missing));
+    assert_eq!(store.read_as(1, "/none"), Err(Denied::Access), "who may not read above may not know");
+    assert_eq!(store.read_as(1, "/g/x/none/deep"), Err(Denied::Missing));
+    assert_eq!(store.read_as(1, "/g//x"), Err(Denied::Invalid));
+    assert_eq!(store.remove_as(1, "/g/x/none"), Ok(()), "nothing to remove, where it could");
+    assert_eq!(store.remove_as(1, "/g/x/none/deep"), Err(Denied::Missing));
+    assert_eq!(store.remove_as(1, "/closed/none"), Err(Denied::Access));
     store.set_perms("/closed", Perms::world_readable());
     assert_eq!(store.read_as(9, "/closed"), Ok(""));
     assert_eq!(store.remove_as(9, "/closed"), Err(Denied::Access));
@@ -165,9 +173,12 @@ fn the_dead_own_nothing() {
     store.set_perms("/local/domain/7/own", Perms::owned(7));
     store.set_perms("/local/domain/7/name", Perms::readable(0, 7));
     store.set_perms("/elsewhere", Perms::owned(7));
+    store.write("/other", String::new());
+    store.set_perms("/other", Perms::readable(0, 7));
     store.watch(Token(1), &["/local/domain/7/own/deep".to_owned()]);
     store.raised.clear();
     store.bury(7);
+    assert_eq!(store.read_as(7, "/other"), Err(Denied::Access), "the next domain 7 is another");
     assert_eq!(raised(&mut store), [1]);
     assert_eq!(store.children("/local/domain/7"), Some(vec!["name"]));
     assert_eq!(store.perms("/local/domain/7/name"), Some(&Perms::dom0()));
