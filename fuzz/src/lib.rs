@@ -4,11 +4,13 @@
 //! target on files alone, without libFuzzer.
 
 mod http;
+mod journal;
 mod message;
 mod metadata;
 mod xl;
 
 pub use http::http;
+pub use journal::journal;
 pub use message::{json, xml};
 pub use metadata::metadata;
 pub use xl::xl;
@@ -18,7 +20,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its binary and of its corpus.
 pub const TARGETS: &[(&str, Target)] =
-    &[("http", http), ("json", json), ("metadata", metadata), ("xl", xl), ("xml", xml)];
+    &[("http", http), ("journal", journal), ("json", json), ("metadata", metadata), ("xl", xl), ("xml", xml)];
 
 /// Runs a target on each file that the command line names.
 pub fn replay_arguments(target: Target) -> std::io::Result<()> {

@@ -226,7 +226,8 @@ impl Herd {
         vm.row = Is::Leaving;
         vm.devices.values_mut().for_each(|is| *is = Is::Leaving);
         let id = vm.id.text();
-        let called = self.call(n, "remove", Call::VmRemove { id }, caller)?;
+        let what = if state == PowerState::Suspended { "remove suspended" } else { "remove" };
+        let called = self.call(n, what, Call::VmRemove { id }, caller)?;
         let vm = &mut self.vms[n];
         match called {
             Ok(_) => {
