@@ -9,7 +9,8 @@ use crate::interface::vbd::{Class, Qos, Scheduler};
 pub struct Observation {
     /// Domains that are this VM's: by handle, and tombstones not yet gone.
     pub domains: Vec<DomainSeen>,
-    /// Domains of this VM that Xen no longer has and whose remains have not been cleaned up: `/vm/<uuid>/domains`.
+    /// Domains of this VM that Xen no longer has and whose remains have not been cleaned up, as xenstore
+    /// names them.
     pub leftovers: Vec<DomId>,
     /// Disks whose `active` flag is set.
     pub active_vbds: Vec<String>,

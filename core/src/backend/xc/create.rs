@@ -252,7 +252,8 @@ const OWNED: [&str; 11] = [
     "rrd",
 ];
 
-/// `/vm/<uuid>`. It may be there already: active flags and the clock outlive a domain. Each domain may read it.
+/// `/vm/<uuid>`, and in `/xapi/<uuid>` the domain's name. It may be there already: active flags and the clock outlive a
+/// domain. Each domain may read it.
 fn vm_tree(batch: &mut Batch, context: &Context, domid: DomId, now: u64) {
     let vm = paths::vm(&context.text);
     let readable = || Perms::readable(0, domid);
@@ -264,6 +265,7 @@ fn vm_tree(batch: &mut Batch, context: &Context, domid: DomId, now: u64) {
     batch.mkdir(format!("{vm}/domains"), readable());
     batch.write(paths::vm_domain(&context.text, domid), paths::domain(domid));
     batch.write(format!("{}/create-time", paths::vm_domain(&context.text, domid)), now.to_string());
+    batch.mkdir(paths::hotplugs(&context.text, domid), Perms::dom0());
 }
 
 fn name(name: &str, domid: DomId) -> String {

@@ -2,7 +2,8 @@
 //!
 //! One domain a turn, and of a domain with many devices a few a turn; each turn finds out anew what is left, so it
 //! does not matter where the one before it stopped. What names a thing goes after the thing: a domain's number stays
-//! in `/vm/<uuid>/domains`, a device in dom0's list, until the last of it is gone.
+//! in `/vm/<uuid>/domains` and `/xapi/<uuid>/hotplug`, a device in dom0's list, until the last of it is gone. Two
+//! places, since libxl takes the first along with a domain that it destroys.
 
 use super::device::{self, Device};
 use super::{device_model, guest, paths, vbd, vif};
@@ -62,7 +63,7 @@ pub(super) async fn destroy_some(host: &Host, domids: &[DomId]) -> Result<Produc
     }
 }
 
-/// What is left of some domain of the VM: one that Xen has, or one that only `/vm/<uuid>/domains` names.
+/// What is left of some domain of the VM: one that Xen has, or one that only xenstore names.
 pub(super) async fn next(
     host: &Host,
     infos: &[DomainInfo],
@@ -89,20 +90,18 @@ pub(super) async fn next(
     }))
 }
 
-/// The domains that `/vm/<uuid>` names, and what xenstore has of one domain.
+/// The domains that xenstore names as the VM's, and what it has of one domain.
 async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<Remains>), Failure> {
     let uuid = &host.context().text;
-    let mut queries = vec![Query::Children(format!("{}/domains", paths::vm(uuid)))];
+    let lists = [format!("{}/domains", paths::vm(uuid)), paths::hotplug_domains(uuid)];
+    let mut queries = lists.map(Query::Children).to_vec();
     if let Some(domid) = domid {
         queries.push(Query::Value(format!("{}/vm", paths::domain(domid))));
         queries.push(Query::Value(paths::device_model(domid)));
         queries.extend(device::queries(uuid, domid));
     }
     let mut found = host.read(queries).await?.into_iter();
-    let named = match found.next() {
-        Some(Found::Children(Some(names))) => names.iter().filter_map(|name| name.parse().ok()).collect(),
-        _ => Vec::new(),
-    };
+    let named = found.by_ref().take(2).flat_map(names).collect();
     let remains = domid.map(|domid| {
         let (owner, model) = (found.next(), found.next());
         let named = matches!(owner, Some(Found::Value(Some(_))));
@@ -112,6 +111,13 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
         Remains { domid, alive: None, named, reused, beside: false, served, devices }
     });
     Ok((named, remains))
+}
+
+fn names(found: Found) -> Vec<DomId> {
+    match found {
+        Found::Children(Some(names)) => names.iter().filter_map(|name| name.parse().ok()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Tear one domain down, or part of what it has; whether nothing of the VM is left now.

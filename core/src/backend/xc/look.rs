@@ -32,12 +32,21 @@ const DEEPEST: u32 = 32;
 pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
     let context = host.context();
     let infos = host.find_domains(context.id).await?;
-    let mut queries = vec![Query::Tree { path: paths::vm(&context.text), depth: 3, limit: device::MOST_NODES }];
+    let mut queries = vec![
+        Query::Tree { path: paths::vm(&context.text), depth: 3, limit: device::MOST_NODES },
+        Query::Children(paths::hotplug_domains(&context.text)),
+    ];
     for info in &infos {
         queries.extend(domain_queries(&context.text, info.domid));
     }
     let mut found = host.read(queries).await?.into_iter();
-    let mut seen = of_vm(&tree(&mut found), &infos);
+    let mut seen = of_vm(&tree(&mut found));
+    if let Some(Found::Children(Some(names))) = found.next() {
+        seen.leftovers.extend(names.iter().filter_map(|name| name.parse::<DomId>().ok()));
+    }
+    seen.leftovers.sort_unstable();
+    seen.leftovers.dedup();
+    seen.leftovers.retain(|domid| !infos.iter().any(|info| info.domid == *domid));
     // Kept as long as the VM stays as it is.
     seen.domains.reserve_exact(infos.len());
     for info in infos {
@@ -72,8 +81,8 @@ fn value(found: &mut impl Iterator<Item = Found>) -> Option<String> {
     }
 }
 
-/// `/vm/<uuid>`: flags, remains, clock.
-fn of_vm(nodes: &Nodes, infos: &[DomainInfo]) -> Observation {
+/// `/vm/<uuid>`: flags, domains, clock.
+fn of_vm(nodes: &Nodes) -> Observation {
     let mut seen = Observation::default();
     for (path, value) in nodes.iter() {
         if let Some(device) = path.strip_prefix("devices/vbd/") {
@@ -83,7 +92,7 @@ fn of_vm(nodes: &Nodes, infos: &[DomainInfo]) -> Observation {
         } else if path == "rtc/timeoffset" {
             seen.rtc_timeoffset = Some(value.to_owned());
         } else if let Some(domid) = path.strip_prefix("domains/").and_then(|name| name.parse::<DomId>().ok()) {
-            seen.leftovers.extend((!infos.iter().any(|info| info.domid == domid)).then_some(domid));
+            seen.leftovers.push(domid);
         }
     }
     seen

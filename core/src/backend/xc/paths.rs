@@ -65,7 +65,8 @@ pub(super) fn vm(uuid: &str) -> String {
     path!("vm", uuid)
 }
 
-/// `/vm/<uuid>/domains/<d>`: a domain of this VM has not been cleaned up altogether.
+/// `/vm/<uuid>/domains/<d>`: a domain of this VM has not been cleaned up altogether; libxl takes `/vm/<uuid>` along with
+/// a domain that it destroys.
 pub(super) fn vm_domain(uuid: &str, domid: DomId) -> String {
     path!("vm", uuid, "domains", domid)
 }
@@ -93,6 +94,11 @@ pub(super) fn private(uuid: &str, kind: &str, devid: u32) -> String {
 /// `/xapi/<uuid>/private/vdis/<device>`: how the storage attached it.
 pub(super) fn attachment(uuid: &str, device: &str) -> String {
     path!("xapi", uuid, "private/vdis", device)
+}
+
+/// `/xapi/<uuid>/hotplug`: has each domain of this VM that has not been cleaned up altogether.
+pub(super) fn hotplug_domains(uuid: &str) -> String {
+    path!("xapi", uuid, "hotplug")
 }
 
 /// `/xapi/<uuid>/hotplug/<d>`: what hotplug scripts leave behind.

@@ -392,3 +392,23 @@ fn h50_remains_whose_number_is_reused_are_only_unlisted() {
     expected.retain(|path, _| !gone(path));
     assert_eq!((world.datapaths.len(), world.store), (1, expected));
 }
+
+// Fails when `next` goes by `/vm/<uuid>/domains` alone: libxl takes that along with a domain that it destroys.
+#[test]
+fn h04_what_xl_destroyed_is_cleaned_up_with_its_devices() {
+    for vifs in [vec![nic(0)], Vec::new()] {
+        let disks = if vifs.is_empty() { Vec::new() } else { vec![disk("xvda", file("/a.img"), Kind::Disk)] };
+        let mut world = running(world(pv(), disks, vifs));
+        world.domains.clear();
+        for path in ["/local/domain/7", "/libxl/7", &format!("/vm/{UUID}")] {
+            world.remove(path);
+        }
+        let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
+        assert_eq!(seen.leftovers, [7]);
+        world.context.domid = None;
+        world.ok(MicroOp::VmClean { suspended: false });
+        assert_empty(&world, "destroyed by xl");
+        let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
+        assert_eq!(*seen, crate::backend::Observation::default());
+    }
+}

@@ -16,7 +16,7 @@ fn create_makes_the_record_the_domain_and_its_tree() {
         domain 7 SetMaxMem(137216)
         store -7 -hidden/7 -/libxl +7 +hidden/7 +/libxl +7/action-request +7/vm +7/name +7/cpu +7/memory +7/device \
         +7/feature +7/error +7/drivers +7/control +7/attr +7/xenserver +7/data +7/messages +7/vm-data +7/hvmloader \
-        +7/rrd +7/platform +7/domain-type +vm -vm/uuid +vm/uuid -vm/name +vm/name +vm/domains +7/unique-domain-id (80)";
+        +7/rrd +7/platform +7/domain-type +vm -vm/uuid +vm/uuid -vm/name +vm/name +vm/domains +scratch/hotplug +7/unique-domain-id (82)";
     assert_eq!(trace(&mut world, MicroOp::VmCreate), lines(expected));
     let twice = Error::AlreadyExists("domain".to_owned(), UUID.to_owned());
     assert_eq!(world.run(MicroOp::VmCreate), Err(Failure::Error(twice)));
@@ -318,7 +318,7 @@ fn a_destruction_leaves_nothing() {
     start(&mut world);
     let expected = r#"
         find domains
-        read 8
+        read 9
         domain 7 tombstone
         domain 7 Pause
         store -0/device-model +back/vbd -7/device +back/vif (10)
@@ -344,7 +344,7 @@ fn a_destruction_leaves_nothing() {
     world.ok(MicroOp::VmUnpause);
     assert_eq!(trace(&mut world, MicroOp::VmDestroy), lines(expected));
     let expected = "
-        read 8
+        read 9
         RemoveFiles([\"/var/run/xen/pygrub/a754076e-097e-419b-8c50-1d5e85e7a3a6\"])
         store -scratch -vm
         record extra: drop";
@@ -387,7 +387,7 @@ fn a_look_sees_all_in_two_questions() {
     world.write("/local/domain/7/control/shutdown", "suspend");
     world.trace.clear();
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
-    assert_eq!(world.trace, ["find domains", "read 27"]);
+    assert_eq!(world.trace, ["find domains", "read 28"]);
     assert_eq!((seen.active_vbds.join(" "), seen.active_vifs.join(" ")), ("xvda xvdb".to_owned(), "0".to_owned()));
     let domain = &seen.domains[0];
     assert!(domain.complete() && domain.uncooperative && domain.introduced && seen.leftovers.is_empty());
