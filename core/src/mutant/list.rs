@@ -120,7 +120,8 @@ mutants! {
         survives: "no client renames a vm to the name of another";
     OldNumberDeaf "old-number-deaf" of "H14": "who asks for events after a number of an earlier daemon hears nothing"
         survives: "the client that follows events begins at 0 again when the daemon has restarted";
-    WallClockBelieved "wall-clock-believed" of "H16": "how long a guest ran is asked of the wall clock";
+    WallClockBelieved "wall-clock-believed" of "H16": "how long a guest ran is asked of the wall clock"
+        survives: "a clock that was set excuses every early restart (ledger, clock_set), not only those after a restart of the daemon; within 15 cpu s not seen";
     HaltedObeysList "halted-obeys-list" of "H21": "a halted VM is started because its on_shutdown says so";
     LateUnplugForgotten "late-unplug-forgotten" of "H34": "a device that its guest grants late is not taken away"
         survives: "the rule about devices at rest excuses those that their guest has not granted, and asks nothing of one granted late";
