@@ -1,3 +1,5 @@
+//! What each act on a domain asks of the library, and what its answers come to.
+
 use super::super::errno::{EFAULT, ENOMEM, ESRCH};
 use super::*;
 use std::cell::RefCell;

@@ -1,3 +1,5 @@
+//! Processes as the host runs them: what they say, how they end, and how those of an earlier daemon are found again.
+
 use super::*;
 use crate::bell::Bell;
 use crate::scratch::Scratch;

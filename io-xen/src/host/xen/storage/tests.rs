@@ -1,3 +1,5 @@
+//! Datapaths and epochs as files: who may have a disk, and what a crash leaves.
+
 use super::*;
 use crate::scratch::Scratch;
 
