@@ -89,7 +89,9 @@ impl Run {
     fn intact(&self, place: usize) -> Option<DomId> {
         let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
         let (domid, domain) = state::living(&self.world, id).next()?;
-        let alone = self.ledger.pending_of(place).next().is_none();
+        // Nor does a daemon before this one want something of it that it has not finished.
+        let wanted = self.shelf.of(id).is_some_and(|records| records.intent.is_some());
+        let alone = self.ledger.pending_of(place).next().is_none() && !wanted;
         (alone && state::is_intact(&self.world, domid, domain)).then_some(domid)
     }
 
