@@ -74,6 +74,8 @@ pub struct Ledger {
     ended: BTreeMap<u64, bool>,
     places: Vec<Place>,
     seq: u64,
+    /// Who is told when something ends could not listen: what it is told next may have been so for long.
+    deaf: bool,
     /// The clock was set: what the daemon knows of run times after a restart is uncertain.
     pub clock_set: bool,
 }
@@ -189,6 +191,21 @@ impl Ledger {
         let seq = self.seq;
         let place = &mut self.places[place];
         (place.disturbed, place.external, place.intact, place.doomed) = (seq, seq, None, true);
+    }
+
+    /// Nobody is told of anything until `hears`.
+    pub fn deaf(&mut self) {
+        self.deaf = true;
+    }
+
+    /// Somebody listens. What they are told now is claimed of a moment that has passed if nobody did until now.
+    pub fn hears(&mut self) {
+        if std::mem::take(&mut self.deaf) {
+            self.seq += 1;
+            for place in &mut self.places {
+                (place.disturbed, place.external) = (self.seq, self.seq);
+            }
+        }
     }
 
     /// Whether a task has ended before, as far as anybody was told.
