@@ -59,7 +59,7 @@ pub struct DomainSeen {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSeen {
     /// Back end kind: `vbd`, `qdisk`, `vif`.
-    pub kind: String,
+    pub kind: &'static str,
     /// Device number.
     pub devid: u32,
     /// The row's device name, from the private data.
@@ -101,15 +101,14 @@ pub fn ionice_words(qos: &Qos) -> String {
 impl Observation {
     /// Whether clients see the same. They do not see CPU time, which never stands still.
     pub fn shows_as(&self, other: &Observation) -> bool {
-        let same = |one: &DomainSeen, other: &DomainSeen| {
-            let mut one = one.clone();
-            one.info.cpu_time = other.info.cpu_time;
-            one == *other
-        };
-        let rest = |seen: &Observation| Observation { domains: Vec::new(), ..seen.clone() };
-        self.domains.len() == other.domains.len()
-            && self.domains.iter().zip(&other.domains).all(|(one, other)| same(one, other))
-            && rest(self) == rest(other)
+        let Observation { domains, leftovers, active_vbds, active_vifs, datapaths, rtc_timeoffset } = self;
+        domains.len() == other.domains.len()
+            && domains.iter().zip(&other.domains).all(|(one, other)| one.shows_as(other))
+            && *leftovers == other.leftovers
+            && *active_vbds == other.active_vbds
+            && *active_vifs == other.active_vifs
+            && *datapaths == other.datapaths
+            && *rtc_timeoffset == other.rtc_timeoffset
     }
 
     /// Domains that are not being torn down already.
@@ -119,6 +118,19 @@ impl Observation {
 }
 
 impl DomainSeen {
+    fn shows_as(&self, other: &DomainSeen) -> bool {
+        let DomainSeen { info, introduced, action_request, pending_shutdown, devices, roles, .. } = self;
+        let DomainSeen { memory_target, uncooperative, guest_agent, xsdata, .. } = self;
+        let DomainSeen { console_tty, vnc_port, vcpus_online, shadow_mib, .. } = self;
+        DomainInfo { cpu_time: other.info.cpu_time, ..info.clone() } == other.info
+            && (*introduced, *uncooperative) == (other.introduced, other.uncooperative)
+            && (action_request, pending_shutdown) == (&other.action_request, &other.pending_shutdown)
+            && (devices, roles) == (&other.devices, &other.roles)
+            && (*memory_target, *vnc_port) == (other.memory_target, other.vnc_port)
+            && (guest_agent, xsdata, console_tty) == (&other.guest_agent, &other.xsdata, &other.console_tty)
+            && (*vcpus_online, *shadow_mib) == (other.vcpus_online, other.shadow_mib)
+    }
+
     /// Its vCPUs have run or may run now. None that is being made ever has: it is paused until it is complete.
     pub fn has_run(&self) -> bool {
         self.info.cpu_time > 0 || self.info.runnable()

@@ -2,10 +2,10 @@
 
 use super::flight::ABORT_PATIENCE;
 use super::slot::{Job, Seat};
+use super::updates::Object;
 use super::{Effect, Effects, Machine, TaskId};
 use crate::backend::Failure;
 use crate::host::{Fault, Outcome};
-use crate::interface::dynamic;
 
 impl Machine {
     /// Cancel a task if it can be; it ends when all that it had in flight has.
@@ -77,7 +77,7 @@ impl Machine {
         {
             record.cancellable = false;
             record.cancelling = false;
-            self.updates.add(dynamic::Id::Task(task.to_string()));
+            self.updates.add(Object::Task(task));
         }
     }
 }

@@ -3,12 +3,13 @@
 use super::flight::{HostCall, Owner};
 use super::slot::{Asker, Queued};
 use super::timers::Alarm;
+use super::updates::Object;
 use super::{CallId, ClientId, Effect, Effects, Machine, TaskId, policy};
 use crate::backend::MicroOp;
 use crate::host::time::{SECOND, nanoseconds};
 use crate::host::{Batch, DomainAct, Outcome, Perms, Reply, Request, ShutdownCode, Uuid};
 use crate::interface::host::GuestAgentFeature;
-use crate::interface::{Answer, Call, Error, Request as Asked, dynamic, query};
+use crate::interface::{Answer, Call, Error, Request as Asked, query};
 use crate::operation::Operation;
 
 /// Upstream waits this long for removals and imports that it answers itself.
@@ -35,7 +36,7 @@ impl Machine {
         self.waiting.open(call, client);
         match self.carry_out(call, &asked, effects) {
             Ok(At(answer)) => self.reply(call, Ok(answer), effects),
-            Ok(Later) => {}
+            Ok(Later) => self.waiting.keep(),
             Err(error) => self.reply(call, Err(error), effects),
         }
     }
@@ -243,7 +244,7 @@ impl Machine {
             Call::TaskDestroyOnFinish { .. } if record.vm.is_some() => record.destroy_on_finish = true,
             _ => {
                 self.tasks.destroy(task);
-                self.updates.remove(&dynamic::Id::Task(task.to_string()));
+                self.updates.remove(&Object::Task(task));
             }
         }
         Ok(Answer::Unit)

@@ -2,7 +2,8 @@
 
 use super::Machine;
 use super::slot::{Job, Slot};
-use crate::interface::{Pairs, Value, dynamic};
+use super::updates::Object;
+use crate::interface::{Pairs, Value};
 use crate::recovery::{Verdict, explain};
 
 impl Machine {
@@ -73,7 +74,8 @@ impl Machine {
     }
 
     fn updates_dump(&self) -> Value {
-        let entry = |(number, id): (&i64, &dynamic::Id)| object([("id", Value::Int(*number)), ("v", Value::of(id))]);
+        let entry =
+            |(number, changed): (&i64, &Object)| object([("id", Value::Int(*number)), ("v", Value::of(&changed.id()))]);
         let barriers = self.updates.barriers().map(|(token, number, snapshot)| {
             let snapshot = snapshot.iter().map(|(number, id)| entry((number, id))).collect();
             Value::List(vec![Value::Int(token), Value::Int(number), Value::List(snapshot)])

@@ -44,7 +44,6 @@ pub use id::{CallId, ClientId, EffectId, TaskId};
 pub use input::Input;
 
 use crate::host::{Entry, Now, Request, Token, Uuid};
-use crate::interface::dynamic;
 use budget::Budget;
 use entropy::Entropy;
 use flight::{Flight, Owner};
@@ -54,7 +53,7 @@ use slot::{Seat, Slot};
 use std::collections::BTreeMap;
 use tasks::Tasks;
 use timers::{Alarm, Timers};
-use updates::Updates;
+use updates::{Object, Updates};
 
 /// Decides; never does.
 #[derive(Clone, Debug)]
@@ -218,18 +217,18 @@ impl Machine {
     }
 
     fn signal_vm(&mut self, vm: u64) {
-        let id = dynamic::Id::Vm(self.slot(vm).text.clone());
-        self.updates.add(id);
+        let vm = self.slot(vm).id;
+        self.updates.add(Object::Vm(vm));
     }
 
     fn signal_all(&mut self, vm: u64) {
         self.signal_vm(vm);
         let slot = self.vms.get(vm).expect("signalled by its own place");
         for vbd in slot.rows.vbds.iter() {
-            self.updates.add(dynamic::Id::Vbd(vbd.id.clone()));
+            self.updates.add(Object::Vbd(slot.id, vbd.id.device.as_str().into()));
         }
         for vif in slot.rows.vifs.iter() {
-            self.updates.add(dynamic::Id::Vif(vif.id.clone()));
+            self.updates.add(Object::Vif(slot.id, vif.id.device.as_str().into()));
         }
     }
 }

@@ -50,6 +50,11 @@ pub(super) fn domain(domid: DomId) -> String {
     path!("local/domain", domid)
 }
 
+/// `/local/domain/<d>/vm`: whose domain it is.
+pub(super) fn owner(domid: DomId) -> String {
+    path!("local/domain", domid, "vm")
+}
+
 /// `/xenops/domain/<d>`: what only dom0 sees of it.
 pub(super) fn hidden(domid: DomId) -> String {
     path!("xenops/domain", domid)
@@ -154,6 +159,16 @@ pub(super) fn device_model(domid: DomId) -> String {
 /// `/local/domain/0/device-model/<d>/state`: `running` once QEMU is ready.
 pub(super) fn device_model_state(domid: DomId) -> String {
     path!("local/domain/0/device-model", domid, "state")
+}
+
+/// `<kind>/<devid>/`: with this begins what belongs to a device below a directory of all devices.
+pub(super) fn of_device(kind: &str, devid: u32) -> String {
+    let mut path = String::with_capacity(USUAL);
+    kind.add_to(&mut path);
+    path.push('/');
+    devid.add_to(&mut path);
+    path.push('/');
+    path
 }
 
 /// `/xenops/tasks/<d>`: cancel keys of upstream's daemon; only removed here.

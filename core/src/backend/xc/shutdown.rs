@@ -55,7 +55,7 @@ async fn ask(host: &Host, domid: DomId, reason: Reason) -> Result<(), Failure> {
     let context = host.context();
     let path = paths::shutdown_request(domid);
     let mut batch = Batch::new();
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
+    batch.guard(Guard::Equals(paths::owner(domid), paths::vm(&context.text)));
     batch.remove(&path).write(path, reason.word());
     match host.store(batch).await? {
         true => Ok(()),
