@@ -105,7 +105,7 @@ impl Machine {
 
     /// Queue an operation for a VM; its task.
     pub(super) fn submit(&mut self, vm: u64, op: Operation, dbg: &str, effects: &mut Effects) -> Result<TaskId, Error> {
-        if self.slot(vm).queue.len() >= self.config.bounds.queued {
+        if self.queues.len(vm) >= self.config.bounds.queued {
             let text = format!("vm has {} operations waiting already; wait for some to end", self.config.bounds.queued);
             return Err(Error::InternalError(text));
         }
@@ -113,7 +113,7 @@ impl Machine {
         if op.is_hard_poweroff() {
             self.make_way(vm, effects);
         }
-        self.slot_mut(vm).queue.push_back(Queued { op, task });
+        self.queues.push(vm, Queued { op, task });
         self.drive(vm, effects);
         Ok(task)
     }
@@ -194,8 +194,7 @@ impl Machine {
                 let size = u32::try_from(*pool_size)
                     .map_err(|_| bad(format!("worker pool size {pool_size} is not between 0 and 4294967295")))?;
                 self.budget.resize(size);
-                let vms: Vec<_> =
-                    self.vms.iter().filter(|(_, slot)| !slot.queue.is_empty()).map(|(vm, _)| vm).collect();
+                let vms: Vec<_> = self.vms.iter().map(|(vm, _)| vm).filter(|vm| !self.queues.is_empty(*vm)).collect();
                 vms.into_iter().for_each(|vm| self.drive(vm, effects));
                 self.pump(effects);
                 return Ok(At(Answer::Unit));

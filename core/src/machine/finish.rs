@@ -242,7 +242,7 @@ impl Machine {
             unreachable!("rows are changed by an operation")
         };
         let result = Failure::of(outcome).map(|_| match active.op {
-            Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.clone())),
+            Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.to_string())),
             Operation::ReplaceVbd(ref vbd) => Some(Value::of(&vbd.id)),
             _ => active.result.clone(),
         });
@@ -284,9 +284,8 @@ impl Machine {
     /// All rows of a VM are gone, and so is its place.
     fn remove_slot(&mut self, vm: u64, task: Option<TaskId>, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
-        let gone = Failure::Error(Error::does_not_exist("VM", slot.text.clone()));
+        let gone = Failure::Error(Error::does_not_exist("VM", slot.text.to_string()));
         let ended = slot.ended.take();
-        let waiting: Vec<_> = slot.queue.drain(..).map(|queued| queued.task).collect();
         if let Some(task) = task {
             self.finish_with(vm, task, Ok(None), effects);
         }
@@ -295,8 +294,8 @@ impl Machine {
         {
             self.finish_with(vm, task, ended.result, effects);
         }
-        for task in waiting {
-            self.finish_task(vm, task, Err(gone.clone()), effects);
+        while let Some(queued) = self.queues.pop(vm) {
+            self.finish_task(vm, queued.task, Err(gone.clone()), effects);
         }
         self.answer_askers_gone(vm, effects);
         self.unwatch(vm, effects);
@@ -335,7 +334,7 @@ impl Machine {
         let from = slot.id;
         slot.rows = renamed(&slot.rows, to);
         slot.id = to;
-        slot.text = to.text();
+        slot.text = to.text().into();
         slot.watched = None;
         self.by_id.remove(&from);
         self.by_id.insert(to, vm);

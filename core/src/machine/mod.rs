@@ -5,7 +5,6 @@
 //! next operation of its queue begins. That one path serves a restart, a failure, a cancellation, an unknown
 //! outcome, a guest's own doings and the ordinary end of every operation.
 
-mod budget;
 mod cancel;
 mod client;
 mod device;
@@ -31,11 +30,13 @@ mod timers;
 mod updates;
 mod waiting;
 
+pub mod budget;
 pub mod config;
 pub mod effect;
 pub mod flights;
 pub mod id;
 pub mod input;
+pub mod queues;
 
 pub use config::{Bounds, Config};
 pub use effect::{Effect, Effects};
@@ -46,10 +47,11 @@ pub use input::Input;
 use crate::host::{Entry, Now, Request, Token, Uuid};
 use budget::Budget;
 use entropy::Entropy;
-use flight::{Flight, Owner};
+use flight::{Flight, Owner, Parked};
+use queues::Queues;
 use rows::Key;
 use slab::Slab;
-use slot::{Seat, Slot};
+use slot::{Queued, Slot};
 use std::collections::BTreeMap;
 use tasks::Tasks;
 use timers::{Alarm, Timers};
@@ -67,7 +69,8 @@ pub struct Machine {
     tasks: Tasks,
     updates: Updates,
     flights: Slab<Flight>,
-    budget: Budget<(u64, Seat)>,
+    queues: Queues<Queued>,
+    budget: Budget<Parked>,
     timers: Timers,
     waiting: waiting::Waiting,
     observers: observers::Observers,
@@ -88,6 +91,7 @@ impl Machine {
         let mut machine = Machine {
             tasks: Tasks::new(config.bounds.finished_tasks),
             updates: Updates::new(config.bounds.barriers),
+            queues: Queues::default(),
             budget: Budget::new(config.workers),
             config,
             now,

@@ -19,7 +19,7 @@ const MOST_VCPUS: u32 = 8192;
 pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
     let context = host.context();
     if context.domid.is_some() {
-        return Err(Error::AlreadyExists("domain".to_owned(), context.text.clone()).into());
+        return Err(Error::AlreadyExists("domain".to_owned(), context.text.to_string()).into());
     }
     let suspended = context.extra.as_ref().filter(|extra| extra.suspend_memory_bytes != 0);
     let extra = match suspended {
@@ -258,7 +258,7 @@ fn vm_tree(batch: &mut Batch, context: &Context, domid: DomId, now: u64) {
     let vm = paths::vm(&context.text);
     let readable = || Perms::readable(0, domid);
     batch.mkdir(&vm, readable());
-    for (key, value) in [("uuid", context.text.clone()), ("name", name(&context.vm.name, domid))] {
+    for (key, value) in [("uuid", context.text.to_string()), ("name", name(&context.vm.name, domid))] {
         let path = paths::below(&vm, key);
         batch.remove(&path).write(path, value);
     }

@@ -212,7 +212,7 @@ pub(super) async fn refused(host: &Host, domid: DomId, class: &str, name: &str) 
         return Ok(());
     }
     if found.next() != Some(Found::Value(Some(paths::vm(&context.text)))) {
-        return Err(Error::does_not_exist("domain", &context.text).into());
+        return Err(Error::does_not_exist("domain", &*context.text).into());
     }
     let devices = list(domid, &mut found);
     match devices.iter().find(|device| device.class() == class && device.name() == Some(name)) {

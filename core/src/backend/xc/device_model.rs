@@ -98,13 +98,13 @@ async fn start(host: &Host, domid: DomId, args: Vec<String>) -> Result<(), Failu
         scratch: None,
         stream: None,
     };
-    host.act(Request::Spawn(spawn)).await?;
+    host.act(Request::Spawn(Box::new(spawn))).await?;
     let reason = match ready(host, domid, process).await? {
         None => return Ok(()),
         Some(reason) => reason,
     };
     host.shielded().act(Request::Forget(process)).await?;
-    Err(Error::FailedToStartEmulator(context.text.clone(), format!("qemu-dm-{domid}"), reason).into())
+    Err(Error::FailedToStartEmulator(context.text.to_string(), format!("qemu-dm-{domid}"), reason).into())
 }
 
 /// Wait until QEMU serves; what speaks against it, if it does not.

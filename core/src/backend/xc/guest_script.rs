@@ -34,7 +34,7 @@ pub(super) async fn run(host: &Host, script: &str) -> Result<Product, Failure> {
     batch.remove(&directory);
     batch.write(paths::below(&directory, "script"), script).write(&state, "READY");
     if !host.store(batch).await? {
-        return Err(Error::does_not_exist("domain", &context.text).into());
+        return Err(Error::does_not_exist("domain", &*context.text).into());
     }
     let mut any: Vec<_> =
         ["SUCCESS", "TRUNCATED", "FAILURE"].map(|word| Condition::Equals(state.clone(), word.to_owned())).into();

@@ -36,7 +36,7 @@ impl Part for DomId {
             digits[at] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        path.push_str(std::str::from_utf8(&digits[at..]).expect("digits are text"));
+        digits[at..].iter().for_each(|digit| path.push(char::from(*digit)));
     }
 }
 

@@ -67,7 +67,7 @@ impl Trees {
         };
         let (vm, scratch) = (nodes(), nodes());
         let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
-        let is_moved = found.next() == Some(Found::Value(Some(from.clone())));
+        let is_moved = found.next() == Some(Found::Value(Some(from.to_string())));
         let is_ours = found.next() == Some(Found::Value(Some(paths::vm(from))));
         Ok(Trees { is_ours, is_moved, target_taken, vm, scratch })
     }

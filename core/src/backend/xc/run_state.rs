@@ -39,7 +39,7 @@ pub(super) async fn set_action_request(host: &Host, request: ActionRequest) -> R
     };
     match host.store(batch).await? {
         true => Ok(()),
-        false => Err(Error::does_not_exist("domain", &context.text).into()),
+        false => Err(Error::does_not_exist("domain", &*context.text).into()),
     }
 }
 

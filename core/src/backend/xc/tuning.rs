@@ -25,7 +25,7 @@ fn batch_for(host: &Host, domid: DomId) -> Batch {
 async fn store(host: &Host, batch: Batch) -> Result<(), Failure> {
     match host.store(batch).await? {
         true => Ok(()),
-        false => Err(Error::does_not_exist("domain", &host.context().text).into()),
+        false => Err(Error::does_not_exist("domain", &*host.context().text).into()),
     }
 }
 
