@@ -1,10 +1,12 @@
 //! The machine: what one input costs, and a queue's push and pop.
 
 use criterion::{BatchSize, Criterion, Throughput};
+use std::hint::black_box;
 use std::time::Duration;
 use xenops_benches::fleet::{self, FLEET};
-use xenops_benches::queue::Queues;
+use xenops_benches::queue::Turns;
 use xenops_benches::recording::Recording;
+use xenops_benches::refusals::Refusals;
 
 /// The programs' own.
 #[global_allocator]
@@ -17,19 +19,36 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     queues(&mut criterion);
+    refusals(&mut criterion);
     recordings(&mut criterion);
     opening(&mut criterion);
     criterion.final_summary();
 }
 
-/// An operation that waits in its VM's queue behind so many others and is then refused: all of it, call to task's end.
+/// An operation lines up in its VM's queue, behind so many others, and its VM for a worker.
 fn queues(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue");
     for depth in [1, 8, 64, 256] {
-        let mut queues = Queues::new(FLEET);
+        let mut turns = Turns::new(FLEET);
         group.throughput(Throughput::Elements((FLEET * depth) as u64));
         group.sample_size(10).bench_function(format!("push and pop at depth {depth}, {FLEET} VMs"), |bencher| {
-            bencher.iter_custom(|rounds| (0..rounds).map(|_| queues.round(depth)).sum());
+            bencher.iter(|| {
+                turns.fill(depth);
+                turns.empty(|vm, item| drop(black_box((vm, item))));
+            });
+        });
+    }
+    group.finish();
+}
+
+/// An operation that waits behind so many others of its VM and is then refused: all of it, call to task's end.
+fn refusals(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("machine");
+    for depth in [8, 64] {
+        let mut refusals = Refusals::new(FLEET);
+        group.throughput(Throughput::Elements((FLEET * depth) as u64));
+        group.sample_size(10).bench_function(format!("operations refused at depth {depth}, {FLEET} VMs"), |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| refusals.round(depth)).sum());
         });
     }
     group.finish();

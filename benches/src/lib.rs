@@ -4,3 +4,4 @@ pub mod caller;
 pub mod fleet;
 pub mod queue;
 pub mod recording;
+pub mod refusals;

@@ -11,7 +11,7 @@ pub struct Context {
     /// The VM.
     pub id: Uuid,
     /// Its text, which stands in most paths.
-    pub text: String,
+    pub text: Arc<str>,
     /// Its row.
     pub vm: Arc<Vm>,
     /// Its disks, in table order.

@@ -2,6 +2,7 @@
 
 use crate::host::{Fault, Outcome, Reply};
 use crate::interface::Error;
+use std::fmt::Display;
 
 /// A micro-op's failure; what remains in the world is the next look's to find out.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +39,7 @@ impl Failure {
     }
 
     /// What the client is told. `vm` names the VM, `task` the task, where the fault does not.
-    pub fn into_error(self, vm: &str, task: &str) -> Error {
+    pub fn into_error(self, vm: &str, task: impl Display) -> Error {
         match self {
             Failure::Error(error) => error,
             Failure::Refused(fault) => error_of(fault, vm, task),
@@ -47,9 +48,9 @@ impl Failure {
     }
 }
 
-fn error_of(fault: Fault, vm: &str, task: &str) -> Error {
+fn error_of(fault: Fault, vm: &str, task: impl Display) -> Error {
     match fault {
-        Fault::Cancelled => Error::Cancelled(task.to_owned()),
+        Fault::Cancelled => Error::Cancelled(task.to_string()),
         Fault::NoDomain(_) => Error::DoesNotExist("domain".to_owned(), vm.to_owned()),
         Fault::NoMemory(kib) => Error::NotEnoughMemory((kib * 1024) as i64),
         Fault::Storage(code, params) => Error::StorageBackendError(code, params),

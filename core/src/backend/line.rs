@@ -79,45 +79,45 @@ impl Host {
         self.started
     }
 
-    async fn ask(&self, ask: Ask) -> Result<(Reply, Now), Failure> {
-        let said = Question { line: &self.line, ask: Some((ask, self.shielded)) }.await;
-        Ok((Failure::of(said.outcome)?, said.now))
+    fn ask<T>(&self, ask: Ask, take: Take<T>) -> Question<'_, T> {
+        Question { line: &self.line, ask: Some((ask, self.shielded)), take }
+    }
+
+    fn ask_host<T>(&self, request: Request, take: Take<T>) -> Question<'_, T> {
+        self.ask(Ask::Host(request), take)
     }
 
     /// Any request.
-    pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
-        Ok(self.ask(Ask::Host(request)).await?.0)
+    pub fn request(&self, request: Request) -> Question<'_, Reply> {
+        self.ask_host(request, |reply, _| Ok(reply))
     }
 
     /// A request whose reply is `Unit`.
-    pub async fn act(&self, request: Request) -> Result<(), Failure> {
-        self.request(request).await.map(|_| ())
+    pub fn act(&self, request: Request) -> Question<'_, ()> {
+        self.ask_host(request, |_, _| Ok(()))
     }
 
     /// One thing done to a domain.
-    pub async fn domain(&self, domid: DomId, act: DomainAct) -> Result<(), Failure> {
-        self.act(Request::Domain(domid, act)).await
+    pub fn domain(&self, domid: DomId, act: DomainAct) -> Question<'_, ()> {
+        self.act(Request::Domain(domid, act))
     }
 
     /// A xenstore transaction; whether its guards held.
-    pub async fn store(&self, batch: Batch) -> Result<bool, Failure> {
-        Ok(self.request(Request::Store(batch)).await? != Reply::GuardFailed)
+    pub fn store(&self, batch: Batch) -> Question<'_, bool> {
+        self.ask_host(Request::Store(batch), |reply, _| Ok(reply != Reply::GuardFailed))
     }
 
     /// Questions to xenstore, all at one moment.
-    pub async fn read(&self, queries: Vec<Query>) -> Result<Vec<Found>, Failure> {
-        match self.request(Request::Read(queries)).await? {
-            Reply::Found(found) => Ok(found),
-            other => Err(wrong("read", &other)),
-        }
+    pub fn read(&self, queries: Vec<Query>) -> Question<'_, Vec<Found>> {
+        self.ask_host(Request::Read(queries), |reply, _| found(reply))
     }
 
     /// One xenstore value.
-    pub async fn value(&self, path: impl Into<String>) -> Result<Option<String>, Failure> {
-        match self.read(vec![Query::Value(path.into())]).await?.pop() {
+    pub fn value(&self, path: impl Into<String>) -> Question<'_, Option<String>> {
+        self.ask_host(Request::Read(vec![Query::Value(path.into())]), |reply, _| match found(reply)?.pop() {
             Some(Found::Value(value)) => Ok(value),
             _ => Err(wrong("read", &Reply::Unit)),
-        }
+        })
     }
 
     /// Wait at most `nanoseconds` from now. Which condition held, and its process's state.
@@ -128,72 +128,73 @@ impl Host {
     ) -> Result<(Option<usize>, Process), Failure> {
         let now = self.now().await?;
         let until = now.mono.saturating_add(nanoseconds);
-        match self.request(Request::Wait(Wait { any, until })).await? {
+        self.ask_host(Request::Wait(Wait { any, until }), |reply, _| match reply {
             Reply::Held(which, process) => Ok((which.map(|i| i as usize), process.unwrap_or_default())),
             other => Err(wrong("wait", &other)),
-        }
+        })
+        .await
     }
 
     /// The time, as of the machine's last input.
-    pub async fn now(&self) -> Result<Now, Failure> {
-        Ok(self.ask(Ask::Progress(0)).await?.1)
+    pub fn now(&self) -> Question<'_, Now> {
+        self.ask(Ask::Progress(0), |_, now| Ok(now))
     }
 
     /// Domains of a VM: those with its handle, and its tombstones.
-    pub async fn find_domains(&self, vm: Uuid) -> Result<Vec<DomainInfo>, Failure> {
-        match self.request(Request::FindDomains(vm)).await? {
+    pub fn find_domains(&self, vm: Uuid) -> Question<'_, Vec<DomainInfo>> {
+        self.ask_host(Request::FindDomains(vm), |reply, _| match reply {
             Reply::Domains(domains) => Ok(domains),
             other => Err(wrong("find domains", &other)),
-        }
+        })
     }
 
     /// A storage call that answers nothing.
-    pub async fn storage(&self, call: StorageCall) -> Result<(), Failure> {
-        self.act(Request::Storage(call)).await
+    pub fn storage(&self, call: StorageCall) -> Question<'_, ()> {
+        self.act(Request::Storage(call))
     }
 
     /// Attach a disk through the storage service.
-    pub async fn attach(&self, call: StorageCall) -> Result<Attached, Failure> {
-        match self.request(Request::Storage(call)).await? {
+    pub fn attach(&self, call: StorageCall) -> Question<'_, Attached> {
+        self.ask_host(Request::Storage(call), |reply, _| match reply {
             Reply::Attached(attached) => Ok(attached),
             other => Err(wrong("attach", &other)),
-        }
+        })
     }
 
     /// A record of this VM, durably.
-    pub async fn change(&self, change: Change) -> Result<(), Failure> {
-        self.ask(Ask::Record(change)).await.map(|_| ())
+    pub fn change(&self, change: Change) -> Question<'_, ()> {
+        self.ask(Ask::Record(change), |_, _| Ok(()))
     }
 
     /// Pass the point of no return.
-    pub async fn commit(&self) -> Result<(), Failure> {
-        self.ask(Ask::Commit).await.map(|_| ())
+    pub fn commit(&self) -> Question<'_, ()> {
+        self.ask(Ask::Commit, |_, _| Ok(()))
     }
 
     /// A number for a process or stream to be.
-    pub async fn handle(&self) -> Result<Handle, Failure> {
-        match self.ask(Ask::Handle).await?.0 {
+    pub fn handle(&self) -> Question<'_, Handle> {
+        self.ask(Ask::Handle, |reply, _| match reply {
             Reply::Number(n) => Ok(Handle(n)),
             other => Err(wrong("handle", &other)),
-        }
+        })
     }
 
     /// A fresh UUID, as text.
-    pub async fn uuid(&self) -> Result<String, Failure> {
-        match self.ask(Ask::Uuid).await?.0 {
+    pub fn uuid(&self) -> Question<'_, String> {
+        self.ask(Ask::Uuid, |reply, _| match reply {
             Reply::Text(text) => Ok(text),
             other => Err(wrong("uuid", &other)),
-        }
+        })
     }
 
     /// Say how much of the micro-op is done, in thousandths.
-    pub async fn progress(&self, thousandths: u32) -> Result<(), Failure> {
-        self.ask(Ask::Progress(thousandths)).await.map(|_| ())
+    pub fn progress(&self, thousandths: u32) -> Question<'_, ()> {
+        self.ask(Ask::Progress(thousandths), |_, _| Ok(()))
     }
 
     /// Go on as another micro-op; never answers.
-    pub async fn become_op(&self, next: MicroOp) -> Result<super::Product, Failure> {
-        self.ask(Ask::Become(Box::new(next))).await.map(|_| super::Product::Nothing)
+    pub fn become_op(&self, next: MicroOp) -> Question<'_, super::Product> {
+        self.ask(Ask::Become(Box::new(next)), |_, _| Ok(super::Product::Nothing))
     }
 
     /// Run `body`; then, whether it went well or not, `clean`, through the shielded host. The body's failure wins.
@@ -214,25 +215,38 @@ fn wrong(asked: &str, reply: &Reply) -> Failure {
     Failure::InDoubt(Fault::Other(format!("host answered {asked} with {reply:?}")))
 }
 
-struct Question<'a> {
-    line: &'a Mutex<Line>,
-    ask: Option<(Ask, bool)>,
+fn found(reply: Reply) -> Result<Vec<Found>, Failure> {
+    match reply {
+        Reply::Found(found) => Ok(found),
+        other => Err(wrong("read", &other)),
+    }
 }
 
-impl Future for Question<'_> {
-    type Output = Said;
+/// What a reply, given at a moment, comes to.
+type Take<T> = fn(Reply, Now) -> Result<T, Failure>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Poller<'_>) -> Poll<Said> {
-        let ask = self.ask.take();
+/// A question that waits for its answer: the one leaf of all procedures. Were each kind of question a future around
+/// another, every answer would be moved once more for each.
+#[derive(Debug)]
+pub struct Question<'a, T> {
+    line: &'a Mutex<Line>,
+    ask: Option<(Ask, bool)>,
+    take: Take<T>,
+}
+
+impl<T> Future for Question<'_, T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Poller<'_>) -> Poll<Result<T, Failure>> {
         let mut line = self.line.lock().expect("nothing panics while it holds the line");
-        if let Some((ask, shielded)) = ask {
+        if let Some((ask, shielded)) = self.ask.take() {
             assert!(matches!(*line, Line::Idle), "a procedure has one request in flight");
             *line = Line::Asked(ask, shielded);
             return Poll::Pending;
         }
-        match std::mem::replace(&mut *line, Line::Idle) {
-            Line::Said(said) => Poll::Ready(said),
-            _ => unreachable!("a procedure is polled only when its answer is there"),
-        }
+        let Line::Said(Said { outcome, now }) = std::mem::replace(&mut *line, Line::Idle) else {
+            unreachable!("a procedure is polled only when its answer is there")
+        };
+        Poll::Ready(Failure::of(outcome).and_then(|reply| (self.take)(reply, now)))
     }
 }

@@ -61,7 +61,7 @@ pub struct DomainSeen {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSeen {
     /// Back end kind: `vbd`, `qdisk`, `vif`.
-    pub kind: String,
+    pub kind: &'static str,
     /// Device number.
     pub devid: u32,
     /// The row's device name, from the private data.
@@ -105,15 +105,14 @@ pub fn ionice_words(qos: &Qos) -> String {
 impl Observation {
     /// Whether clients see the same. They do not see CPU time, which never stands still.
     pub fn shows_as(&self, other: &Observation) -> bool {
-        let same = |one: &DomainSeen, other: &DomainSeen| {
-            let mut one = one.clone();
-            one.info.cpu_time = other.info.cpu_time;
-            one == *other
-        };
-        let rest = |seen: &Observation| Observation { domains: Vec::new(), ..seen.clone() };
-        self.domains.len() == other.domains.len()
-            && self.domains.iter().zip(&other.domains).all(|(one, other)| same(one, other))
-            && rest(self) == rest(other)
+        let Observation { domains, leftovers, active_vbds, active_vifs, datapaths, rtc_timeoffset } = self;
+        domains.len() == other.domains.len()
+            && domains.iter().zip(&other.domains).all(|(one, other)| one.shows_as(other))
+            && *leftovers == other.leftovers
+            && *active_vbds == other.active_vbds
+            && *active_vifs == other.active_vifs
+            && *datapaths == other.datapaths
+            && *rtc_timeoffset == other.rtc_timeoffset
     }
 
     /// Another instance than this one that a domain of the VM belongs to.
@@ -128,6 +127,35 @@ impl Observation {
 }
 
 impl DomainSeen {
+    fn shows_as(&self, other: &DomainSeen) -> bool {
+        // All of them, so that none that is added is forgotten.
+        let DomainSeen {
+            info,
+            introduced,
+            instance,
+            action_request,
+            pending_shutdown,
+            devices,
+            roles,
+            memory_target,
+            uncooperative,
+            guest_agent,
+            xsdata,
+            console_tty,
+            vnc_port,
+            vcpus_online,
+            shadow_mib,
+        } = self;
+        DomainInfo { cpu_time: other.info.cpu_time, ..info.clone() } == other.info
+            && (*introduced, *uncooperative) == (other.introduced, other.uncooperative)
+            && (instance, action_request, pending_shutdown)
+                == (&other.instance, &other.action_request, &other.pending_shutdown)
+            && (devices, roles) == (&other.devices, &other.roles)
+            && (*memory_target, *vnc_port) == (other.memory_target, other.vnc_port)
+            && (guest_agent, xsdata, console_tty) == (&other.guest_agent, &other.xsdata, &other.console_tty)
+            && (*vcpus_online, *shadow_mib) == (other.vcpus_online, other.shadow_mib)
+    }
+
     /// Its vCPUs have run or may run now. None that is being made ever has: it is paused until it is complete.
     pub fn has_run(&self) -> bool {
         self.info.cpu_time > 0 || self.info.runnable()

@@ -42,10 +42,18 @@ impl Listing {
         self.ends.is_empty()
     }
 
+    fn begin(&self, at: usize) -> usize {
+        at.checked_sub(1).map_or(0, |before| self.ends[before].1)
+    }
+
     fn node(&self, at: usize) -> (&str, &str) {
-        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before].1);
         let (path, value) = self.ends[at];
-        (&self.text[begin..path], &self.text[path..value])
+        (&self.text[self.begin(at)..path], &self.text[path..value])
+    }
+
+    /// A path from its nth byte on. Searches compare bytes: they need not know where characters begin.
+    fn path(&self, at: usize, skip: usize) -> &[u8] {
+        &self.text.as_bytes()[self.begin(at) + skip..self.ends[at].0]
     }
 }
 
@@ -63,16 +71,18 @@ impl Nodes {
 
     /// A node's value.
     pub fn get(&self, path: &str) -> Option<&str> {
-        self.iter().find(|(other, _)| *other == path).map(|(_, value)| value)
+        let found = self.found.as_ref()?;
+        let at = (self.from..self.to).find(|at| found.path(*at, self.skip) == path.as_bytes())?;
+        Some(found.node(at).1)
     }
 
     /// Those whose paths begin with this, without it.
     pub fn below(&self, prefix: &str) -> Nodes {
-        let is_inside = |(path, _): &(&str, &str)| path.starts_with(prefix);
-        let from = self.from + self.iter().take_while(|node| !is_inside(node)).count();
-        let inside = Nodes { from, ..self.clone() };
-        let to = from + inside.iter().take_while(is_inside).count();
-        Nodes { to, skip: self.skip + prefix.len(), ..inside }
+        let Some(found) = &self.found else { return Nodes::default() };
+        let is_inside = |at: &usize| found.path(*at, self.skip).starts_with(prefix.as_bytes());
+        let from = (self.from..self.to).find(is_inside).unwrap_or(self.to);
+        let to = (from..self.to).find(|at| !is_inside(at)).unwrap_or(self.to);
+        Nodes { found: Some(found.clone()), from, to, skip: self.skip + prefix.len() }
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Request {
     /// Debug keys to the hypervisor.
     DebugKeys(String),
     /// Start a process.
-    Spawn(Spawn),
+    Spawn(Box<Spawn>),
     /// One line to a process's standard input.
     Tell(Handle, String),
     /// End the processes of a role for a domain, with its grace period; none is fine. Answered when they are gone.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Who draws: an ordinary micro-op, or one that must not starve behind them (looks, clean-up, hard power-offs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purse {
+pub enum Purse {
     /// The configured pool.
     Pool,
     /// Kept aside.
@@ -16,7 +16,7 @@ const RESERVE: u32 = 16;
 
 /// Two purses, each with those who wait for it, first come first served.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget<T> {
+pub struct Budget<T> {
     limit: u32,
     used: [u32; 2],
     waiting: [VecDeque<T>; 2],
@@ -24,22 +24,22 @@ pub(crate) struct Budget<T> {
 
 impl<T> Budget<T> {
     /// A pool of this size.
-    pub(crate) fn new(limit: u32) -> Budget<T> {
+    pub fn new(limit: u32) -> Budget<T> {
         Budget { limit, used: [0; 2], waiting: [VecDeque::new(), VecDeque::new()] }
     }
 
     /// The pool's size, as set.
-    pub(crate) fn limit(&self) -> u32 {
+    pub fn limit(&self) -> u32 {
         self.limit
     }
 
     /// Set the pool's size. Work that has begun goes on even at 0, one request at a time.
-    pub(crate) fn resize(&mut self, limit: u32) {
+    pub fn resize(&mut self, limit: u32) {
         self.limit = limit;
     }
 
     /// Whether an operation that needs the pool may begin.
-    pub(crate) fn admits(&self) -> bool {
+    pub fn admits(&self) -> bool {
         self.limit > 0 || mutant!(EmptyPoolAdmits)
     }
 
@@ -49,7 +49,7 @@ impl<T> Budget<T> {
     }
 
     /// Take one, or wait in line with what is to be done when there is one.
-    pub(crate) fn draw(&mut self, purse: Purse, who: T) -> Option<T> {
+    pub fn draw(&mut self, purse: Purse, who: T) -> Option<T> {
         if !self.room(purse) || !self.waiting[purse as usize].is_empty() {
             self.waiting[purse as usize].push_back(who);
             return None;
@@ -59,33 +59,33 @@ impl<T> Budget<T> {
     }
 
     /// Give one back.
-    pub(crate) fn give_back(&mut self, purse: Purse) {
+    pub fn give_back(&mut self, purse: Purse) {
         assert!(self.used[purse as usize] > 0, "only what was drawn is given back");
         self.used[purse as usize] -= 1;
     }
 
-    /// The next in line for whom there is room; it has drawn now.
-    pub(crate) fn next(&mut self) -> Option<T> {
+    /// The next in line for whom there is room, and what it has drawn now.
+    pub fn next_turn(&mut self) -> Option<(Purse, T)> {
         for purse in [Purse::Reserve, Purse::Pool] {
             if self.room(purse)
                 && let Some(who) = self.waiting[purse as usize].pop_front()
             {
                 self.used[purse as usize] += 1;
-                return Some(who);
+                return Some((purse, who));
             }
         }
         None
     }
 
-    /// Take out of the line all that this names.
-    pub(crate) fn forget(&mut self, mut is: impl FnMut(&T) -> bool) {
+    /// Take out of the lines all of which this is true.
+    pub fn forget(&mut self, mut is: impl FnMut(&T) -> bool) {
         for line in &mut self.waiting {
             line.retain(|who| !is(who));
         }
     }
 
     /// Drawn from the pool and from the reserve, and how many wait.
-    pub(crate) fn state(&self) -> (u32, u32, usize) {
+    pub fn state(&self) -> (u32, u32, usize) {
         (self.used[0], self.used[1], self.waiting[0].len() + self.waiting[1].len())
     }
 }
@@ -101,13 +101,13 @@ mod tests {
         assert_eq!(budget.draw(Purse::Pool, 'b'), None);
         assert_eq!(budget.draw(Purse::Pool, 'c'), None);
         assert_eq!(budget.draw(Purse::Reserve, 'r'), Some('r'));
-        assert_eq!(budget.next(), None);
+        assert_eq!(budget.next_turn(), None);
         budget.give_back(Purse::Pool);
         assert_eq!(budget.draw(Purse::Pool, 'd'), None, "nobody passes the line");
-        assert_eq!(budget.next(), Some('b'));
+        assert_eq!(budget.next_turn(), Some((Purse::Pool, 'b')));
         budget.forget(|who| *who == 'c');
         budget.give_back(Purse::Pool);
-        assert_eq!(budget.next(), Some('d'));
+        assert_eq!(budget.next_turn(), Some((Purse::Pool, 'd')));
     }
 
     // Change `self.limit.max(1)` to `self.limit` and work that began at a larger size never ends.

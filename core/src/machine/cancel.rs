@@ -2,10 +2,10 @@
 
 use super::flight::ABORT_PATIENCE;
 use super::slot::{Job, Seat};
+use super::updates::Object;
 use super::{Effect, Effects, Machine, TaskId};
 use crate::backend::Failure;
 use crate::host::{Fault, Outcome};
-use crate::interface::dynamic;
 
 impl Machine {
     /// Cancel a task if it can be; it ends when all that it had in flight has.
@@ -16,14 +16,13 @@ impl Machine {
             return;
         }
         record.cancelling = true;
-        let slot = self.slot_mut(vm);
-        if let Some(place) = slot.queue.iter().position(|queued| queued.task == task) {
-            if !mutant!(CancelledStaysQueued) {
-                slot.queue.remove(place);
+        if let Some(queued) = self.queues.remove(vm, |queued| queued.task == task) {
+            if mutant!(CancelledStaysQueued) {
+                self.queues.push(vm, queued);
             }
             return self.finish_task(vm, task, Err(Failure::Refused(Fault::Cancelled)), effects);
         }
-        if slot.active().is_some_and(|active| active.task == Some(task)) {
+        if self.slot(vm).active().is_some_and(|active| active.task == Some(task)) {
             self.stop(vm, patience, effects);
         }
     }
@@ -43,15 +42,13 @@ impl Machine {
                 effects.push(Effect::Abort { effect: *effect, deadline: by });
             }
         }
-        let parked: Vec<Seat> =
-            slot.parked.iter().filter(|(_, _, shielded)| !shielded).map(|(seat, ..)| *seat).collect();
-        slot.parked.retain(|(seat, _, shielded)| *shielded || !matches!(seat, Seat::Leaf(_)));
-        for seat in parked {
-            if let Seat::Leaf(_) = seat {
-                self.budget.forget(|who| *who == (vm, seat));
-                self.refuse(vm, seat, effects);
-            }
-        }
+        let mut refused = Vec::new();
+        self.budget.forget(|parked| {
+            let forgets = parked.vm == vm && !parked.shielded && matches!(parked.seat, Seat::Leaf(_));
+            refused.extend(forgets.then_some(parked.seat));
+            forgets
+        });
+        refused.into_iter().for_each(|seat| self.refuse(vm, seat, effects));
     }
 
     fn refuse(&mut self, vm: u64, seat: Seat, effects: &mut Effects) {
@@ -77,7 +74,7 @@ impl Machine {
         {
             record.cancellable = false;
             record.cancelling = false;
-            self.updates.add(dynamic::Id::Task(task.to_string()));
+            self.updates.add(Object::Task(task));
         }
     }
 }

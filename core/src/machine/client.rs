@@ -3,12 +3,13 @@
 use super::flight::{HostCall, Owner};
 use super::slot::{Asker, Queued};
 use super::timers::Alarm;
+use super::updates::Object;
 use super::{CallId, ClientId, Effect, Effects, Machine, TaskId, policy};
 use crate::backend::MicroOp;
 use crate::host::time::{SECOND, nanoseconds};
 use crate::host::{Batch, DomainAct, Outcome, Perms, Reply, Request, ShutdownCode, Uuid};
 use crate::interface::host::GuestAgentFeature;
-use crate::interface::{Answer, Call, Error, Request as Asked, dynamic, query};
+use crate::interface::{Answer, Call, Error, Request as Asked, query};
 use crate::operation::Operation;
 
 /// Upstream waits this long for removals and imports that it answers itself.
@@ -35,7 +36,7 @@ impl Machine {
         self.waiting.open(call, client);
         match self.carry_out(call, &asked, effects) {
             Ok(At(answer)) => self.reply(call, Ok(answer), effects),
-            Ok(Later) => {}
+            Ok(Later) => self.waiting.keep(),
             Err(error) => self.reply(call, Err(error), effects),
         }
     }
@@ -104,7 +105,7 @@ impl Machine {
 
     /// Queue an operation for a VM; its task.
     pub(super) fn submit(&mut self, vm: u64, op: Operation, dbg: &str, effects: &mut Effects) -> Result<TaskId, Error> {
-        if self.slot(vm).queue.len() >= self.config.bounds.queued {
+        if self.queues.len(vm) >= self.config.bounds.queued {
             let text = format!("vm has {} operations waiting already; wait for some to end", self.config.bounds.queued);
             return Err(Error::InternalError(text));
         }
@@ -112,7 +113,7 @@ impl Machine {
         if op.is_hard_poweroff() {
             self.make_way(vm, effects);
         }
-        self.slot_mut(vm).queue.push_back(Queued { op, task });
+        self.queues.push(vm, Queued { op, task });
         self.drive(vm, effects);
         Ok(task)
     }
@@ -193,8 +194,7 @@ impl Machine {
                 let size = u32::try_from(*pool_size)
                     .map_err(|_| bad(format!("worker pool size {pool_size} is not between 0 and 4294967295")))?;
                 self.budget.resize(size);
-                let vms: Vec<_> =
-                    self.vms.iter().filter(|(_, slot)| !slot.queue.is_empty()).map(|(vm, _)| vm).collect();
+                let vms: Vec<_> = self.vms.iter().map(|(vm, _)| vm).filter(|vm| !self.queues.is_empty(*vm)).collect();
                 vms.into_iter().for_each(|vm| self.drive(vm, effects));
                 self.pump(effects);
                 return Ok(At(Answer::Unit));
@@ -243,7 +243,7 @@ impl Machine {
             Call::TaskDestroyOnFinish { .. } if record.vm.is_some() => record.destroy_on_finish = true,
             _ => {
                 self.tasks.destroy(task);
-                self.updates.remove(&dynamic::Id::Task(task.to_string()));
+                self.updates.remove(&Object::Task(task));
             }
         }
         Ok(Answer::Unit)

@@ -118,7 +118,7 @@ impl Machine {
     fn add_vbd(&mut self, call: CallId, vbd: &Arc<Vbd>, dbg: &str, effects: &mut Effects) -> Result<Now, Error> {
         let vm = self.device_owner(&vbd.id, |rows| rows.vbds.len())?;
         let mut vbd = (**vbd).clone();
-        vbd.id.vm.clone_from(&self.slot(vm).text);
+        vbd.id.vm = self.slot(vm).text.to_string();
         let (answer, vbd) = (Answer::DeviceId(vbd.id.clone()), Arc::new(vbd));
         let row = Row::Vbd(vbd.clone());
         let stored = |old: &Vbd| matches!(old.backend, Some(Disk::Vdi(_)));
@@ -134,7 +134,7 @@ impl Machine {
     fn add_vif(&mut self, call: CallId, vif: &Arc<Vif>, effects: &mut Effects) -> Result<Now, Error> {
         let vm = self.device_owner(&vif.id, |rows| rows.vifs.len())?;
         let mut vif = (**vif).clone();
-        vif.id.vm.clone_from(&self.slot(vm).text);
+        vif.id.vm = self.slot(vm).text.to_string();
         match vif.mac.as_str() {
             "random" => vif.mac = self.entropy.mac(),
             "" => vif.mac = derived_mac(vif.position, &vif.id.vm),

@@ -2,14 +2,15 @@
 
 use super::Machine;
 use super::slot::{Job, Slot};
-use crate::interface::{Pairs, Value, dynamic};
+use super::updates::Object;
+use crate::interface::{Pairs, Value};
 use crate::recovery::{Verdict, explain};
 
 impl Machine {
     /// Upstream's keys, and ours: the verdict on each VM, records that no VM can use, the budget, observers.
     pub(super) fn diagnostics(&self) -> String {
         let text = |text: String| Value::String(text);
-        let queues = self.vms.iter().map(|(_, slot)| queue(slot)).collect();
+        let queues = self.vms.iter().map(|(vm, slot)| self.queue(vm, slot)).collect();
         let workers = self.vms.iter().filter_map(|(_, slot)| worker(slot)).collect();
         let scheduler = self
             .timers
@@ -24,8 +25,8 @@ impl Machine {
             ("waiting", Value::Int(lined_up as i64)),
         ]);
         let with_row = || self.vms.iter().filter(|(_, slot)| slot.rows.vm.is_some());
-        let actions = with_row().map(|(_, slot)| (slot.text.clone(), action(slot)));
-        let verdicts = with_row().map(|(vm, slot)| (slot.text.clone(), text(self.why(vm))));
+        let actions = with_row().map(|(_, slot)| (slot.text.to_string(), action(slot)));
+        let verdicts = with_row().map(|(vm, slot)| (slot.text.to_string(), text(self.why(vm))));
         let aside = self.aside.iter().map(|(key, why)| (key.clone(), text(why.clone())));
         let all = object([
             ("queues", Value::List(queues)),
@@ -72,8 +73,14 @@ impl Machine {
         doing.map_or(verdict.clone(), |doing| format!("{doing}; when last seen: {verdict}")) + &stragglers
     }
 
+    fn queue(&self, vm: u64, slot: &Slot) -> Value {
+        let works = self.queues.iter(vm).map(|queued| Value::String(queued.op.name().to_owned())).collect();
+        object([("tag", Value::String(slot.text.to_string())), ("works", Value::List(works))])
+    }
+
     fn updates_dump(&self) -> Value {
-        let entry = |(number, id): (&i64, &dynamic::Id)| object([("id", Value::Int(*number)), ("v", Value::of(id))]);
+        let entry =
+            |(number, changed): (&i64, &Object)| object([("id", Value::Int(*number)), ("v", Value::of(&changed.id()))]);
         let barriers = self.updates.barriers().map(|(token, number, snapshot)| {
             let snapshot = snapshot.iter().map(|(number, id)| entry((number, id))).collect();
             Value::List(vec![Value::Int(token), Value::Int(number), Value::List(snapshot)])
@@ -101,11 +108,6 @@ impl Machine {
 
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
     Value::Dict(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
-fn queue(slot: &Slot) -> Value {
-    let works = slot.queue.iter().map(|queued| Value::String(queued.op.name().to_owned())).collect();
-    object([("tag", Value::String(slot.text.clone())), ("works", Value::List(works))])
 }
 
 fn worker(slot: &Slot) -> Option<Value> {

@@ -8,7 +8,7 @@ use super::timers::Alarm;
 use super::{Effects, Machine};
 use crate::backend::{ActionRequest, Context, Failure, MicroOp, Observation, Procedure};
 use crate::host::time::{MILLISECOND, SECOND};
-use crate::host::{DomId, Request};
+use crate::host::{DomId, Fault, Request};
 use crate::interface::{Error, PowerState};
 use crate::operation::{Operation, plan};
 use crate::recovery::{Goal, Intent, Record, Repair, Verdict, decide};
@@ -54,7 +54,7 @@ impl Machine {
         slot.look_wanted = true;
         // There is nothing to look at.
         self.finish_ended(vm, effects);
-        match self.slot_mut(vm).queue.pop_front() {
+        match self.queues.pop(vm) {
             Some(next) => self.begin(vm, next, effects),
             None => self.forget_empty(vm),
         }
@@ -62,7 +62,7 @@ impl Machine {
 
     fn must_wait_to_look(&mut self, vm: u64) -> bool {
         let slot = self.slot(vm);
-        let asked_for = slot.ended.is_some() || slot.seen.is_none() || !slot.queue.is_empty();
+        let asked_for = slot.ended.is_some() || slot.seen.is_none() || !self.queues.is_empty(vm);
         let at = if asked_for { slot.look_pause } else { slot.look_after.max(slot.look_pause) };
         if at <= self.now.mono {
             return false;
@@ -166,7 +166,7 @@ impl Machine {
         let slot = self.slot(vm);
         // What it is known by comes first: under the old name its domain would not be found.
         let named = slot.rows.intent.as_ref().is_none_or(|intent| !intent.goal.changes_identity());
-        if slot.hard_poweroff_next() && slot.verdict.is_none() && named {
+        if self.hard_poweroff_next(vm) && slot.verdict.is_none() && named {
             self.finish_ended(vm, effects);
             return self.begin_next(vm, effects);
         }
@@ -235,13 +235,7 @@ impl Machine {
         slot.look_after = after;
         slot.look_wanted = true;
         slot.repairs = 0;
-        for queued in std::mem::take(&mut slot.queue) {
-            if queued.op.is_hard_poweroff() {
-                self.slot_mut(vm).queue.push_back(queued);
-            } else {
-                self.finish_task(vm, queued.task, Err(failure.clone()), effects);
-            }
-        }
+        self.clear_queue(vm, &failure, effects);
         self.finish_ended(vm, effects);
     }
 
@@ -264,7 +258,7 @@ impl Machine {
     }
 
     fn begin_next(&mut self, vm: u64, effects: &mut Effects) -> bool {
-        let Some(first) = self.vms.get(vm).and_then(|slot| slot.queue.front()) else { return false };
+        let Some(first) = self.queues.first(vm) else { return false };
         if !self.budget.admits() && !first.op.is_hard_poweroff() {
             return false;
         }
@@ -272,9 +266,7 @@ impl Machine {
         if first.op.changes_identity() && self.client_rows_in_flight(vm) {
             return false;
         }
-        let queue = &mut self.slot_mut(vm).queue;
-        let next =
-            if mutant!(LastComesFirst) { queue.pop_back() } else { queue.pop_front() }.expect("there is a first");
+        let next = self.queues.pop(vm).expect("there is a first");
         self.begin(vm, next, effects);
         true
     }
@@ -411,21 +403,24 @@ impl Machine {
 
     /// A hard power-off cancels what runs and waits before it on its VM.
     pub(super) fn make_way(&mut self, vm: u64, effects: &mut Effects) {
-        let waiting = std::mem::take(&mut self.slot_mut(vm).queue);
-        for queued in waiting {
-            if queued.op.is_hard_poweroff() {
-                self.slot_mut(vm).queue.push_back(queued);
-            } else {
-                let cancelled = Failure::Refused(crate::host::Fault::Cancelled);
-                self.finish_task(vm, queued.task, Err(cancelled), effects);
-            }
-        }
+        self.clear_queue(vm, &Failure::Refused(Fault::Cancelled), effects);
         let running_poweroff = self.slot(vm).active().is_some_and(|active| {
             active.op.is_hard_poweroff() || matches!(active.op, Operation::Repair(Repair::FinishPoweroff))
         });
         if !running_poweroff && !mutant!(PoweroffWaits) {
             self.stop(vm, POWEROFF_PATIENCE, effects);
         }
+    }
+
+    /// End all that waits on a VM but hard power-offs.
+    fn clear_queue(&mut self, vm: u64, why: &Failure, effects: &mut Effects) {
+        while let Some(queued) = self.queues.remove(vm, |queued| !queued.op.is_hard_poweroff()) {
+            self.finish_task(vm, queued.task, Err(why.clone()), effects);
+        }
+    }
+
+    fn hard_poweroff_next(&self, vm: u64) -> bool {
+        self.queues.first(vm).is_some_and(|queued| queued.op.is_hard_poweroff())
     }
 
     /// The VM's state as clients see it, from what was last seen.

@@ -6,11 +6,12 @@ use super::run::{Begun, NodeId};
 use super::slot::{Active, Ended, Job, Seat};
 use super::tasks::SubState;
 use super::timers::Alarm;
+use super::updates::Object;
 use super::{Effects, Machine, TaskId};
 use crate::backend::{Failure, MicroOp, Procedure, Product};
 use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{Entry, Fault, Outcome, Reply, Request, Uuid};
-use crate::interface::{Answer, Decode, DeviceId, Error, Value, dynamic};
+use crate::interface::{Answer, Decode, DeviceId, Error, Value};
 use crate::operation::Operation;
 use crate::recovery::{Intent, Repair};
 
@@ -145,7 +146,7 @@ impl Machine {
             && *before < thousandths
         {
             *before = thousandths;
-            self.updates.add(dynamic::Id::Task(task.to_string()));
+            self.updates.add(Object::Task(task));
         }
     }
 
@@ -241,7 +242,7 @@ impl Machine {
             unreachable!("rows are changed by an operation")
         };
         let result = Failure::of(outcome).map(|_| match active.op {
-            Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.clone())),
+            Operation::ImportMetadata(_) => Some(Value::String(self.slot(vm).text.to_string())),
             Operation::ReplaceVbd(ref vbd) => Some(Value::of(&vbd.id)),
             _ => active.result.clone(),
         });
@@ -266,15 +267,15 @@ impl Machine {
 
     fn forget_updates(&mut self, vm: u64, row: &Row) {
         let slot = self.vms.get(vm).expect("its rows are changed");
-        let id = |device: &String| crate::interface::DeviceId::new(slot.text.clone(), device.clone());
+        let vm = slot.id;
         match row {
-            Row::NoVbd(name) => self.updates.remove(&dynamic::Id::Vbd(id(name))),
-            Row::NoVif(name) => self.updates.remove(&dynamic::Id::Vif(id(name))),
+            Row::NoVbd(name) => self.updates.remove(&Object::Vbd(vm, name.as_str().into())),
+            Row::NoVif(name) => self.updates.remove(&Object::Vif(vm, name.as_str().into())),
             Row::None => {
-                let vbds = slot.rows.vbds.iter().map(|vbd| dynamic::Id::Vbd(vbd.id.clone()));
-                let vifs = slot.rows.vifs.iter().map(|vif| dynamic::Id::Vif(vif.id.clone()));
-                let all: Vec<_> = vbds.chain(vifs).chain([dynamic::Id::Vm(slot.text.clone())]).collect();
-                all.iter().for_each(|id| self.updates.remove(id));
+                let vbds = slot.rows.vbds.iter().map(|vbd| Object::Vbd(vm, vbd.id.device.as_str().into()));
+                let vifs = slot.rows.vifs.iter().map(|vif| Object::Vif(vm, vif.id.device.as_str().into()));
+                let all: Vec<_> = vbds.chain(vifs).chain([Object::Vm(vm)]).collect();
+                all.iter().for_each(|object| self.updates.remove(object));
             }
             _ => {}
         }
@@ -283,9 +284,8 @@ impl Machine {
     /// All rows of a VM are gone, and so is its place.
     fn remove_slot(&mut self, vm: u64, task: Option<TaskId>, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
-        let gone = Failure::Error(Error::does_not_exist("VM", slot.text.clone()));
+        let gone = Failure::Error(Error::does_not_exist("VM", slot.text.to_string()));
         let ended = slot.ended.take();
-        let waiting: Vec<_> = slot.queue.drain(..).map(|queued| queued.task).collect();
         if let Some(task) = task {
             self.finish_with(vm, task, Ok(None), effects);
         }
@@ -294,8 +294,8 @@ impl Machine {
         {
             self.finish_with(vm, task, ended.result, effects);
         }
-        for task in waiting {
-            self.finish_task(vm, task, Err(gone.clone()), effects);
+        while let Some(queued) = self.queues.pop(vm) {
+            self.finish_task(vm, queued.task, Err(gone.clone()), effects);
         }
         self.answer_askers_gone(vm, effects);
         self.unwatch(vm, effects);
@@ -334,7 +334,7 @@ impl Machine {
         let from = slot.id;
         slot.rows = renamed(&slot.rows, to);
         slot.id = to;
-        slot.text = to.text();
+        slot.text = to.text().into();
         slot.watched = None;
         self.by_id.remove(&from);
         self.by_id.insert(to, vm);
@@ -388,8 +388,7 @@ impl Machine {
         result: Result<Option<Value>, Failure>,
         effects: &mut Effects,
     ) {
-        let text = self.slot(vm).text.clone();
-        let result = result.map_err(|failure| failure.into_error(&text, &task.to_string()));
+        let result = result.map_err(|failure| failure.into_error(&self.slot(vm).text, task));
         if let Some(call) = self.waiting.for_task(task) {
             let reply = result.map(|value| {
                 value.map_or(Answer::Unit, |value| match value {
@@ -398,7 +397,7 @@ impl Machine {
                 })
             });
             self.tasks.destroy(task);
-            self.updates.remove(&dynamic::Id::Task(task.to_string()));
+            self.updates.remove(&Object::Task(task));
             return self.reply(call, reply, effects);
         }
         if self.tasks.get(task).is_none() {
@@ -406,10 +405,10 @@ impl Machine {
         }
         let forgotten = self.tasks.finish(task, self.now, result);
         if forgotten != Some(task) {
-            self.updates.add(dynamic::Id::Task(task.to_string()));
+            self.updates.add(Object::Task(task));
         }
         if let Some(forgotten) = forgotten {
-            self.updates.remove(&dynamic::Id::Task(forgotten.to_string()));
+            self.updates.remove(&Object::Task(forgotten));
         }
     }
 }

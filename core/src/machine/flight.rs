@@ -18,6 +18,16 @@ pub(crate) struct Flight {
     pub(crate) purse: Option<Purse>,
 }
 
+/// A request that waits for a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Parked {
+    pub(crate) vm: u64,
+    pub(crate) seat: Seat,
+    pub(crate) request: Request,
+    /// Cancellation may not answer it.
+    pub(crate) shielded: bool,
+}
+
 /// Whose an effect is.
 #[derive(Clone, Debug)]
 pub(crate) enum Owner {

@@ -17,31 +17,29 @@ impl Machine {
         for (id, vm) in &self.by_id {
             assert_eq!(self.slot(*vm).id, *id, "a place is found by its identity");
         }
-        for (_, slot) in self.vms.iter() {
+        for (vm, slot) in self.vms.iter() {
             let running = matches!(slot.job, Job::Run(_));
             assert!(running || slot.changes.is_empty(), "records are changed by a plan");
             assert!(slot.rows.vm.is_some() || slot.rows.extra.is_none() || slot.aside.is_some() || running);
             if let Some(active) = slot.active() {
                 assert!(slot.ended.is_none() || active.task.is_none(), "one operation at a time");
             }
-            for queued in &slot.queue {
+            for queued in self.queues.iter(vm) {
                 // A client may have destroyed it; what is there is pending.
                 let task = self.tasks.get(queued.task);
                 assert!(task.is_none_or(|task| matches!(task.state, super::tasks::State::Pending(_))));
             }
         }
-        let parked: usize = self.vms.iter().map(|(_, slot)| slot.parked.len()).sum();
-        assert_eq!(self.budget.state().2, parked, "whoever waits for a worker has one request parked");
     }
 
     /// Whether nothing is in flight, queued, wanted or to be given up: only a client or the host can change anything.
     pub fn is_at_rest(&self) -> bool {
-        let rests = |slot: &super::slot::Slot| {
-            slot.is_settled() && slot.queue.is_empty() && !slot.is_constructing(self.now.mono)
+        let rests = |vm: u64, slot: &super::slot::Slot| {
+            slot.is_settled() && self.queues.is_empty(vm) && !slot.is_constructing(self.now.mono)
         };
         let sure = |slot: &super::slot::Slot| slot.unsure.is_empty();
         self.flights.is_empty()
             && !self.domains.is_wanted()
-            && self.vms.iter().all(|(_, slot)| sure(slot) && (rests(slot) || slot.rows.vm.is_none()))
+            && self.vms.iter().all(|(vm, slot)| sure(slot) && (rests(vm, slot) || slot.rows.vm.is_none()))
     }
 }

@@ -5,7 +5,6 @@
 //! next operation of its queue begins. That one path serves a restart, a failure, a cancellation, an unknown
 //! outcome, a guest's own doings and the ordinary end of every operation.
 
-mod budget;
 mod cancel;
 mod client;
 mod device;
@@ -31,11 +30,13 @@ mod timers;
 mod updates;
 mod waiting;
 
+pub mod budget;
 pub mod config;
 pub mod effect;
 pub mod flights;
 pub mod id;
 pub mod input;
+pub mod queues;
 
 pub use config::{Bounds, Config};
 pub use effect::{Effect, Effects};
@@ -44,17 +45,17 @@ pub use id::{CallId, ClientId, EffectId, TaskId};
 pub use input::Input;
 
 use crate::host::{Entry, Now, Request, Token, Uuid};
-use crate::interface::dynamic;
 use budget::Budget;
 use entropy::Entropy;
-use flight::{Flight, Owner};
+use flight::{Flight, Owner, Parked};
+use queues::Queues;
 use rows::Key;
 use slab::Slab;
-use slot::{Seat, Slot};
+use slot::{Queued, Slot};
 use std::collections::BTreeMap;
 use tasks::Tasks;
 use timers::{Alarm, Timers};
-use updates::Updates;
+use updates::{Object, Updates};
 
 /// Decides; never does.
 #[derive(Clone, Debug)]
@@ -68,7 +69,8 @@ pub struct Machine {
     tasks: Tasks,
     updates: Updates,
     flights: Slab<Flight>,
-    budget: Budget<(u64, Seat)>,
+    queues: Queues<Queued>,
+    budget: Budget<Parked>,
     timers: Timers,
     waiting: waiting::Waiting,
     observers: observers::Observers,
@@ -89,6 +91,7 @@ impl Machine {
         let mut machine = Machine {
             tasks: Tasks::new(config.bounds.finished_tasks),
             updates: Updates::new(config.bounds.barriers),
+            queues: Queues::default(),
             budget: Budget::new(config.workers),
             config,
             now,
@@ -218,18 +221,18 @@ impl Machine {
     }
 
     fn signal_vm(&mut self, vm: u64) {
-        let id = dynamic::Id::Vm(self.slot(vm).text.clone());
-        self.updates.add(id);
+        let vm = self.slot(vm).id;
+        self.updates.add(Object::Vm(vm));
     }
 
     fn signal_all(&mut self, vm: u64) {
         self.signal_vm(vm);
         let slot = self.vms.get(vm).expect("signalled by its own place");
         for vbd in slot.rows.vbds.iter() {
-            self.updates.add(dynamic::Id::Vbd(vbd.id.clone()));
+            self.updates.add(Object::Vbd(slot.id, vbd.id.device.as_str().into()));
         }
         for vif in slot.rows.vifs.iter() {
-            self.updates.add(dynamic::Id::Vif(vif.id.clone()));
+            self.updates.add(Object::Vif(slot.id, vif.id.device.as_str().into()));
         }
     }
 }

@@ -4,11 +4,12 @@ use super::effect::straggler_of;
 use super::flight::Owner;
 use super::slot::Job;
 use super::timers::{Alarm, AlarmKey, Timers};
+use super::updates::Object;
 use super::{Effects, Machine};
 use crate::backend::{Observation, xc};
 use crate::host::time::MILLISECOND;
 use crate::host::{DomId, DomainInfo, Outcome, Reply, Request, ShutdownCode, Token, Uuid};
-use crate::interface::{DeviceId, dynamic};
+use crate::interface::DeviceId;
 use std::collections::BTreeMap;
 
 /// The list of all domains is asked for at most this often: every domain that appears or stops raises the notice.
@@ -187,12 +188,12 @@ impl Machine {
         let mut changed = Vec::new();
         for vbd in slot.rows.vbds.iter() {
             if device(before, true, &vbd.id) != device(after, true, &vbd.id) {
-                changed.push(dynamic::Id::Vbd(vbd.id.clone()));
+                changed.push(Object::Vbd(slot.id, vbd.id.device.as_str().into()));
             }
         }
         for vif in slot.rows.vifs.iter() {
             if device(before, false, &vif.id) != device(after, false, &vif.id) {
-                changed.push(dynamic::Id::Vif(vif.id.clone()));
+                changed.push(Object::Vif(slot.id, vif.id.device.as_str().into()));
             }
         }
         changed.into_iter().for_each(|id| self.updates.add(id));

@@ -1,7 +1,7 @@
 //! Stepping a procedure: what it asks is answered here, by the journal or by the host.
 
 use super::budget::Purse;
-use super::flight::{Flight, Owner};
+use super::flight::{Flight, Owner, Parked};
 use super::rows::Row;
 use super::run::NodeId;
 use super::slot::{Job, Seat};
@@ -111,26 +111,19 @@ impl Machine {
 
     /// To the host, when there is a worker for it.
     fn issue(&mut self, vm: u64, seat: Seat, request: Request, shielded: bool, effects: &mut Effects) {
-        if request.is_wait() && !mutant!(WaitsTakeWorkers) {
-            return self.fly(vm, seat, request, shielded, None, effects);
+        let is_free = request.is_wait() && !mutant!(WaitsTakeWorkers);
+        let parked = Parked { vm, seat, request, shielded };
+        if is_free {
+            return self.fly(parked, None, effects);
         }
         let purse = self.purse(vm, seat, shielded);
-        if self.budget.draw(purse, (vm, seat)).is_some() {
-            self.fly(vm, seat, request, shielded, Some(purse), effects);
-        } else {
-            self.slot_mut(vm).parked.push((seat, request, shielded));
+        if let Some(parked) = self.budget.draw(purse, parked) {
+            self.fly(parked, Some(purse), effects);
         }
     }
 
-    fn fly(
-        &mut self,
-        vm: u64,
-        seat: Seat,
-        request: Request,
-        shielded: bool,
-        purse: Option<Purse>,
-        effects: &mut Effects,
-    ) {
+    fn fly(&mut self, parked: Parked, purse: Option<Purse>, effects: &mut Effects) {
+        let Parked { vm, seat, request, shielded } = parked;
         let effect = self.send(request, Owner::Seat(vm, seat), purse, effects);
         if let Seat::Leaf(node) = seat
             && let Some(active) = self.slot_mut(vm).active_mut()
@@ -154,13 +147,8 @@ impl Machine {
 
     /// Those who waited for a worker.
     pub(super) fn pump(&mut self, effects: &mut Effects) {
-        while let Some((vm, seat)) = self.budget.next() {
-            let slot = self.slot_mut(vm);
-            let place =
-                slot.parked.iter().position(|(parked, ..)| *parked == seat).expect("whoever waits has a request");
-            let (_, request, shielded) = slot.parked.remove(place);
-            let purse = self.purse(vm, seat, shielded);
-            self.fly(vm, seat, request, shielded, Some(purse), effects);
+        while let Some((purse, parked)) = self.budget.next_turn() {
+            self.fly(parked, Some(purse), effects);
         }
     }
 

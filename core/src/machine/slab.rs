@@ -83,6 +83,11 @@ fn number(turn: u32, index: u32) -> u64 {
     u64::from(turn & 0x7fff_ffff) << 32 | u64::from(index)
 }
 
+/// A number's place, for tables beside the slab.
+pub(crate) fn place(key: u64) -> usize {
+    parts(key).1 as usize
+}
+
 fn parts(key: u64) -> (u32, u32) {
     ((key >> 32) as u32, key as u32)
 }

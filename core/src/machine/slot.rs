@@ -1,11 +1,11 @@
-//! One VM: its rows, its queue, what it is doing, what was last seen of it.
+//! One VM: its rows, what it is doing, what was last seen of it.
 
 use super::rows::{Row, Rows};
 use super::run::{NodeId, Run};
 use super::timers::AlarmKey;
 use super::{CallId, EffectId, TaskId};
 use crate::backend::{Change, DomainSeen, Failure, Observation, Procedure};
-use crate::host::{DomId, Now, Request, Uuid};
+use crate::host::{DomId, Now, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
 use crate::recovery::Verdict;
@@ -17,11 +17,10 @@ use std::sync::Arc;
 pub(crate) struct Slot {
     pub(crate) id: Uuid,
     /// The id's text, which stands in every key, path and error.
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     pub(crate) rows: Rows,
     /// Why its records cannot be used, if they cannot.
     pub(crate) aside: Option<String>,
-    pub(crate) queue: VecDeque<Queued>,
     pub(crate) job: Job,
     /// The level bit: something may have changed since the last look started.
     pub(crate) look_wanted: bool,
@@ -52,8 +51,6 @@ pub(crate) struct Slot {
     pub(crate) constructing: Option<u64>,
     /// The domain whose paths are watched.
     pub(crate) watched: Option<DomId>,
-    /// Requests that wait for the budget: whose, what, and whether cancellation may not answer them.
-    pub(crate) parked: Vec<(Seat, Request, bool)>,
     /// Rows whose append has no known outcome: on disk may stand either. Nothing begins until they are written once
     /// more as they are here.
     pub(crate) unsure: Vec<Row>,
@@ -151,10 +148,9 @@ impl Slot {
     pub(crate) fn new(id: Uuid) -> Slot {
         Slot {
             id,
-            text: id.text(),
+            text: id.text().into(),
             rows: Rows::default(),
             aside: None,
-            queue: VecDeque::new(),
             job: Job::Rest,
             look_wanted: true,
             look_after: 0,
@@ -171,7 +167,6 @@ impl Slot {
             made: None,
             constructing: None,
             watched: None,
-            parked: Vec::new(),
             unsure: Vec::new(),
             unsure_after: 0,
             changes: VecDeque::new(),
@@ -220,11 +215,6 @@ impl Slot {
     /// A client that builds its domain step by step is not done with it.
     pub(crate) fn is_constructing(&self, mono: u64) -> bool {
         self.constructing.is_some_and(|until| mono < until) && self.domain().is_some()
-    }
-
-    /// A hard power-off waits first in line.
-    pub(crate) fn hard_poweroff_next(&self) -> bool {
-        self.queue.front().is_some_and(|queued| queued.op.is_hard_poweroff())
     }
 }
 

@@ -97,7 +97,7 @@ impl Machine {
     /// A place that nothing is known of any more: its VM was removed, or was not added in the end.
     pub(super) fn forget_empty(&mut self, vm: u64) {
         let Some(slot) = self.vms.get(vm) else { return };
-        let idle = matches!(slot.job, Job::Rest) && slot.queue.is_empty() && slot.unsure.is_empty();
+        let idle = matches!(slot.job, Job::Rest) && self.queues.is_empty(vm) && slot.unsure.is_empty();
         if slot.rows == Rows::default() && idle && slot.glance.is_none() && !self.client_rows_in_flight(vm) {
             let id = slot.id;
             self.by_id.remove(&id);

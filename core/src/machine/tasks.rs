@@ -15,7 +15,7 @@ pub(crate) struct Task {
     /// How far it is.
     pub(crate) state: State,
     /// Micro-ops it has begun, newest last, with what came of them.
-    pub(crate) subtasks: Vec<(String, SubState)>,
+    pub(crate) subtasks: Vec<(&'static str, SubState)>,
     /// A cancellation was asked for and may still have effect.
     pub(crate) cancelling: bool,
     /// Whether one could have effect.
@@ -161,9 +161,9 @@ impl Tasks {
 
 impl Task {
     /// A micro-op begins: where its end is to be noted.
-    pub(crate) fn begin_subtask(&mut self, name: &str) -> Option<usize> {
+    pub(crate) fn begin_subtask(&mut self, name: &'static str) -> Option<usize> {
         (self.subtasks.len() < MOST_SUBTASKS).then(|| {
-            self.subtasks.push((name.to_owned(), SubState::Pending));
+            self.subtasks.push((name, SubState::Pending));
             self.subtasks.len() - 1
         })
     }
@@ -175,7 +175,9 @@ impl Task {
             dbg: self.dbg.clone(),
             ctime: self.created.unix_seconds(),
             state: self.state.show(),
-            subtasks: Pairs(self.subtasks.iter().rev().map(|(name, state)| (name.clone(), state.show())).collect()),
+            subtasks: Pairs(
+                self.subtasks.iter().rev().map(|(name, state)| ((*name).to_owned(), state.show())).collect(),
+            ),
             debug_info: Pairs(vec![("cancel_points_seen".to_owned(), self.cancel_points.to_string())]),
             backtrace: "()".to_owned(),
             cancellable: self.cancellable,

@@ -1,14 +1,48 @@
 //! The stream of changes that clients follow: numbers, coalescing, barriers.
 
+use super::TaskId;
+use crate::host::Uuid;
+use crate::interface::DeviceId;
 use crate::interface::dynamic::{Barrier, Id};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Anything that has a state, in less than its texts: each stands in the stream twice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Object {
+    /// A VM.
+    Vm(Uuid),
+    /// One of its disks.
+    Vbd(Uuid, Arc<str>),
+    /// One of its network interfaces.
+    Vif(Uuid, Arc<str>),
+    /// A task.
+    Task(TaskId),
+}
+
+impl Object {
+    /// As clients name it.
+    pub(crate) fn id(&self) -> Id {
+        let device = |vm: &Uuid, device: &Arc<str>| DeviceId::new(vm.text(), &**device);
+        match self {
+            Object::Vm(vm) => Id::Vm(vm.text()),
+            Object::Vbd(vm, name) => Id::Vbd(device(vm, name)),
+            Object::Vif(vm, name) => Id::Vif(device(vm, name)),
+            Object::Task(task) => Id::Task(task.to_string()),
+        }
+    }
+
+    fn is_of(&self, of: Uuid) -> bool {
+        matches!(self, Object::Vm(vm) | Object::Vbd(vm, _) | Object::Vif(vm, _) if *vm == of)
+    }
+}
 
 /// The largest number given, what changed last under which number, and barriers.
 #[derive(Clone, Debug)]
 pub(crate) struct Updates {
     next: i64,
-    by_number: BTreeMap<i64, Id>,
-    by_id: BTreeMap<Id, i64>,
+    by_number: BTreeMap<i64, Object>,
+    by_object: BTreeMap<Object, i64>,
     barriers: VecDeque<Stored>,
     most_barriers: usize,
 }
@@ -17,7 +51,7 @@ pub(crate) struct Updates {
 struct Stored {
     token: i64,
     number: i64,
-    snapshot: Vec<(i64, Id)>,
+    snapshot: Vec<(i64, Object)>,
 }
 
 /// What `UPDATES.get` answers.
@@ -29,7 +63,7 @@ impl Updates {
         Updates {
             next: 1,
             by_number: BTreeMap::new(),
-            by_id: BTreeMap::new(),
+            by_object: BTreeMap::new(),
             barriers: VecDeque::new(),
             most_barriers,
         }
@@ -41,21 +75,27 @@ impl Updates {
     }
 
     /// Something changed.
-    pub(crate) fn add(&mut self, id: Id) {
-        if mutant!(SecondChangeLost) && self.by_id.contains_key(&id) {
+    pub(crate) fn add(&mut self, object: Object) {
+        if mutant!(SecondChangeLost) && self.by_object.contains_key(&object) {
             return;
         }
         let number = self.number();
-        if let Some(earlier) = self.by_id.insert(id.clone(), number) {
-            self.by_number.remove(&earlier);
+        match self.by_object.get_mut(&object) {
+            Some(last) => {
+                self.by_number.remove(last);
+                *last = number;
+            }
+            None => {
+                self.by_object.insert(object.clone(), number);
+            }
         }
-        self.by_number.insert(number, id);
+        self.by_number.insert(number, object);
     }
 
     /// Something is gone: nobody is told but by asking for it.
-    pub(crate) fn remove(&mut self, id: &Id) {
+    pub(crate) fn remove(&mut self, object: &Object) {
         self.number();
-        if let Some(number) = self.by_id.remove(id) {
+        if let Some(number) = self.by_object.remove(object) {
             self.by_number.remove(&number);
         }
     }
@@ -67,12 +107,13 @@ impl Updates {
 
     /// Keep what has changed of a VM until now, under a client's token.
     pub(crate) fn inject_barrier(&mut self, token: i64, vm: &str) {
-        let snapshot = self
-            .by_number
-            .iter()
-            .filter(|(_, id)| id.vm() == Some(vm))
-            .map(|(number, id)| (*number, id.clone()))
-            .collect();
+        let snapshot = match vm.parse() {
+            Ok(vm) => {
+                let of_vm = self.by_number.iter().filter(|(_, object)| object.is_of(vm));
+                of_vm.map(|(number, object)| (*number, object.clone())).collect()
+            }
+            Err(_) => Vec::new(),
+        };
         let number = self.number();
         if self.barriers.len() >= self.most_barriers {
             self.barriers.pop_front();
@@ -90,14 +131,14 @@ impl Updates {
     /// (H14): a client that outlived a restart is told of everything.
     pub(crate) fn get(&self, from: i64) -> Option<Batch> {
         let from = if from > self.last() && !mutant!(OldNumberDeaf) { 0 } else { from };
-        let changed: Vec<_> = self.by_number.range(from + 1..).map(|(_, id)| id.clone()).collect();
+        let changed: Vec<_> = self.by_number.range(from + 1..).map(|(_, object)| object.id()).collect();
         let barriers: Vec<_> = self
             .barriers
             .iter()
             .filter(|barrier| barrier.number > from)
             .map(|barrier| {
                 let newer = barrier.snapshot.iter().filter(|(number, _)| *number > from);
-                Barrier { token: barrier.token, ids: newer.map(|(_, id)| id.clone()).collect() }
+                Barrier { token: barrier.token, ids: newer.map(|(_, object)| object.id()).collect() }
             })
             .collect();
         if changed.is_empty() && barriers.is_empty() {
@@ -109,12 +150,12 @@ impl Updates {
     }
 
     /// What changed last under which number, for the diagnostics.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (&i64, &Id)> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (&i64, &Object)> {
         self.by_number.iter()
     }
 
     /// Token, number and snapshot of each barrier, for the diagnostics.
-    pub(crate) fn barriers(&self) -> impl Iterator<Item = (i64, i64, &[(i64, Id)])> {
+    pub(crate) fn barriers(&self) -> impl Iterator<Item = (i64, i64, &[(i64, Object)])> {
         self.barriers.iter().map(|b| (b.token, b.number, b.snapshot.as_slice()))
     }
 }
@@ -123,33 +164,38 @@ impl Updates {
 mod tests {
     use super::*;
 
-    fn vm(name: &str) -> Id {
-        Id::Vm(name.to_owned())
+    /// VMs by a byte.
+    fn vm(n: u8) -> Object {
+        Object::Vm(Uuid([n; 16]))
+    }
+
+    fn id(n: u8) -> Id {
+        vm(n).id()
     }
 
     #[test]
     fn changes_coalesce_and_come_in_order() {
         let mut updates = Updates::new(8);
         assert_eq!((updates.last(), updates.get(0)), (0, None));
-        updates.add(vm("a"));
-        updates.add(vm("b"));
-        updates.add(vm("a"));
+        updates.add(vm(1));
+        updates.add(vm(2));
+        updates.add(vm(1));
         let (_, changed, next) = updates.get(0).unwrap();
-        assert_eq!((changed, next), (vec![vm("b"), vm("a")], 3));
+        assert_eq!((changed, next), (vec![id(2), id(1)], 3));
         assert_eq!(updates.get(3), None);
-        updates.remove(&vm("b"));
-        assert_eq!(updates.get(0).unwrap().1, vec![vm("a")]);
+        updates.remove(&vm(2));
+        assert_eq!(updates.get(0).unwrap().1, vec![id(1)]);
     }
 
     #[test]
     fn a_barrier_shows_what_its_vm_had_changed_before_it() {
         let mut updates = Updates::new(8);
-        updates.add(vm("a"));
-        updates.add(Id::Task("0".to_owned()));
-        updates.inject_barrier(7, "a");
-        updates.add(vm("a"));
+        updates.add(vm(1));
+        updates.add(Object::Task(TaskId(0)));
+        updates.inject_barrier(7, &Uuid([1; 16]).text());
+        updates.add(vm(1));
         let (barriers, changed, next) = updates.get(0).unwrap();
-        assert_eq!(barriers, vec![Barrier { token: 7, ids: vec![vm("a")] }]);
+        assert_eq!(barriers, vec![Barrier { token: 7, ids: vec![id(1)] }]);
         assert_eq!((changed.len(), next), (2, 4));
         assert_eq!(updates.get(3).unwrap().0, vec![], "an older barrier is not given again");
         updates.remove_barrier(7);
@@ -160,8 +206,8 @@ mod tests {
     #[test]
     fn h14_a_number_of_another_daemon_is_as_none() {
         let mut updates = Updates::new(8);
-        updates.add(vm("a"));
-        assert_eq!(updates.get(1_000).unwrap().1, vec![vm("a")]);
+        updates.add(vm(1));
+        assert_eq!(updates.get(1_000).unwrap().1, vec![id(1)]);
     }
 
     #[test]

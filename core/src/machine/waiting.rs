@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 /// Who waits, by call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
+    /// The call that is being carried out: most are answered at once.
+    present: Option<(CallId, Open)>,
     calls: BTreeMap<CallId, Open>,
     /// Tasks whose end answers a call.
     tasks: BTreeMap<TaskId, CallId>,
@@ -27,19 +29,25 @@ struct Open {
 }
 
 impl Waiting {
-    /// How many calls are open.
+    /// How many calls wait.
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
     }
 
-    /// A call will be answered late.
+    /// A call is carried out.
     pub(crate) fn open(&mut self, call: CallId, client: ClientId) {
-        self.calls.insert(call, Open { client, alarm: None });
+        self.present = Some((call, Open { client, alarm: None }));
+    }
+
+    /// What was carried out has not been answered yet.
+    pub(crate) fn keep(&mut self) {
+        self.calls.extend(self.present.take());
     }
 
     /// A call waits until its alarm rings at the latest.
     pub(crate) fn bound(&mut self, call: CallId, alarm: AlarmKey) {
-        if let Some(open) = self.calls.get_mut(&call) {
+        let present = self.present.as_mut().filter(|(present, _)| *present == call).map(|(_, open)| open);
+        if let Some(open) = present.or_else(|| self.calls.get_mut(&call)) {
             open.alarm = Some(alarm);
         }
     }
@@ -47,12 +55,13 @@ impl Waiting {
     /// A call is answered now: its alarm, to be taken back. `None`: its client has gone.
     pub(crate) fn close(&mut self, call: CallId) -> Option<Option<AlarmKey>> {
         self.getters.remove(&call);
-        self.calls.remove(&call).map(|open| open.alarm)
+        let present = self.present.take_if(|(present, _)| *present == call).map(|(_, open)| open);
+        present.or_else(|| self.calls.remove(&call)).map(|open| open.alarm)
     }
 
     /// Whether a call still waits.
     pub(crate) fn is_open(&self, call: CallId) -> bool {
-        self.calls.contains_key(&call)
+        self.present.is_some_and(|(present, _)| present == call) || self.calls.contains_key(&call)
     }
 
     /// A client has gone: its calls need no answer.

@@ -332,7 +332,7 @@ fn stranger(world: &mut World) -> u32 {
     let requests = [
         Request::CreateDomain(spec),
         Request::Domain(domid, DomainAct::MaxVcpus(1)),
-        Request::Spawn(spawn),
+        Request::Spawn(Box::new(spawn)),
         Request::Forget(Handle(u64::MAX)),
         Request::Introduce(domid, 1, 1),
         Request::Domain(domid, DomainAct::Unpause),

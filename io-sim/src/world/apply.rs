@@ -42,7 +42,7 @@ impl World {
             Request::HostStat => Ok(Reply::Host(self.host.clone())),
             Request::ConsoleRing => Ok(Reply::Text("(XEN) Xen version 4.17.7 (simulated)\n".to_owned())),
             Request::DebugKeys(_) => Ok(Reply::Unit),
-            Request::Spawn(spawn) => self.spawn(spawn).map(unit),
+            Request::Spawn(spawn) => self.spawn(*spawn).map(unit),
             Request::Tell(process, line) => self.tell(process, line).map(unit),
             Request::Forget(process) => Ok(unit(self.forget(process))),
             Request::Processes(domid) => Ok(Reply::Roles(self.processes.roles(domid))),

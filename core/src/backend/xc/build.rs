@@ -213,12 +213,12 @@ pub(super) async fn introduce(
         ("console/limit", "65536".to_owned()),
     ];
     for (key, value) in keys {
-        batch.write(format!("{domain}/{key}"), value);
+        batch.write(paths::below(&domain, key), value);
     }
     let flavour = guest::flavour(kind);
     if flavour != Flavour::Pv {
         let offset = if let BuilderInfo::Hvm(hvm) = kind { hvm.timeoffset.as_str() } else { "" };
-        batch.mkdir(format!("{}/rtc", paths::vm(&context.text)), Perms::readable(0, domid));
+        batch.mkdir(paths::below(&paths::vm(&context.text), "rtc"), Perms::readable(0, domid));
         batch.write(paths::time_offset(&context.text), offset);
     }
     let word = match flavour {
@@ -226,7 +226,7 @@ pub(super) async fn introduce(
         Flavour::Hvm => "HVM",
         Flavour::Pvh => "PVH",
     };
-    batch.write(format!("{}/type", paths::libxl(domid)), word);
+    batch.write(paths::below(&paths::libxl(domid), "type"), word);
     host.store(batch).await?;
     host.act(Request::Introduce(domid, store_ring, ports.store)).await
 }

@@ -19,7 +19,7 @@ const MOST_VCPUS: u32 = 8192;
 pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
     let context = host.context();
     if context.domid.is_some() {
-        return Err(Error::AlreadyExists("domain".to_owned(), context.text.clone()).into());
+        return Err(Error::AlreadyExists("domain".to_owned(), context.text.to_string()).into());
     }
     let suspended = context.extra.as_ref().filter(|extra| extra.suspend_memory_bytes != 0);
     let extra = match suspended {
@@ -46,8 +46,8 @@ pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
     domain_tree(&mut batch, context, domid, &extra, kind)?;
     vm_tree(&mut batch, context, domid, host.started().mono);
     let domain = paths::domain(domid);
-    batch.write(format!("{domain}/memory/initial-target"), size.target.to_string());
-    batch.write(format!("{domain}/unique-domain-id"), identity);
+    batch.write(paths::below(&domain, "memory/initial-target"), size.target.to_string());
+    batch.write(paths::below(&domain, "unique-domain-id"), identity);
     host.store(batch).await?;
     Ok(Product::Domain(domid))
 }
@@ -193,48 +193,48 @@ fn domain_tree(
     if !mutant!(NoMark) {
         batch.write(paths::action_request(domid), "poweroff");
     }
-    batch.write(format!("{domain}/vm"), paths::vm(&context.text));
-    batch.write(format!("{domain}/name"), name(&vm.name, domid));
+    batch.write(paths::owner(domid), paths::vm(&context.text));
+    batch.write(paths::below(&domain, "name"), name(&vm.name, domid));
     for readable in ["cpu", "memory"] {
-        batch.mkdir(format!("{domain}/{readable}"), Perms::readable(0, domid));
+        batch.mkdir(paths::below(&domain, readable), Perms::readable(0, domid));
     }
     let devices = ["device", "device/vbd", "device/9pfs", "device/vif"];
     if extra.platformdata.get("netscaler").is_none_or(|model| model != "XSI-254") {
         for owned in devices {
-            batch.mkdir(format!("{domain}/{owned}"), Perms::owned(domid));
+            batch.mkdir(paths::below(&domain, owned), Perms::owned(domid));
         }
     }
     for owned in OWNED {
-        batch.mkdir(format!("{domain}/{owned}"), Perms::owned(domid));
+        batch.mkdir(paths::below(&domain, owned), Perms::owned(domid));
     }
     for listed in devices {
-        batch.mkdir(format!("{hidden}/{listed}"), Perms::dom0());
+        batch.mkdir(paths::below(&hidden, listed), Perms::dom0());
     }
     for (key, value) in vm.xsdata.iter().filter(|(key, _)| super::tuning::is_xsdata(key)) {
-        batch.write(format!("{domain}/{key}"), value);
+        batch.write(paths::below(&domain, key), value);
     }
     for (key, value) in &platform::of(vm, extra, kind) {
-        batch.write(format!("{domain}/platform/{key}"), value);
+        batch.write([&domain, "/platform/", key].concat(), value);
     }
     for (key, value) in &vm.bios_strings {
-        batch.write(format!("{domain}/bios-strings/{key}"), value);
+        batch.write([&domain, "/bios-strings/", key].concat(), value);
     }
     if let BuilderInfo::Hvm(info) = kind {
         let uefi = matches!(info.firmware, Firmware::Uefi(_));
-        batch.write(format!("{domain}/hvmloader/bios"), if uefi { "ovmf" } else { "seabios" });
-        batch.write(format!("{domain}/hvmloader/allow-memory-relocate"), "0");
-        batch.write(format!("{libxl}/dm-version"), "qemu_xen");
+        batch.write(paths::below(&domain, "hvmloader/bios"), if uefi { "ovmf" } else { "seabios" });
+        batch.write(paths::below(&domain, "hvmloader/allow-memory-relocate"), "0");
+        batch.write(paths::below(&libxl, "dm-version"), "qemu_xen");
     }
     let uncached = if context.settings.xen_platform_pci_bar_uc { "1" } else { "0" };
-    batch.write(format!("{domain}/hvmloader/pci/xen-platform-pci-bar-uc"), uncached);
-    batch.write(format!("{domain}/control/platform-feature-multiprocessor-suspend"), "1");
-    batch.write(format!("{domain}/control/platform-feature-xs_reset_watches"), "1");
-    batch.write(format!("{domain}/control/has-vendor-device"), if vm.has_vendor_device { "1" } else { "0" });
+    batch.write(paths::below(&domain, "hvmloader/pci/xen-platform-pci-bar-uc"), uncached);
+    batch.write(paths::below(&domain, "control/platform-feature-multiprocessor-suspend"), "1");
+    batch.write(paths::below(&domain, "control/platform-feature-xs_reset_watches"), "1");
+    batch.write(paths::below(&domain, "control/has-vendor-device"), if vm.has_vendor_device { "1" } else { "0" });
     for vcpu in 0..vm.vcpu_max.max(0) as u32 {
         let online = i64::from(vcpu) < vm.vcpus;
         batch.write(paths::vcpu(domid, vcpu), if online { "online" } else { "offline" });
     }
-    batch.write(format!("{domain}/domain-type"), type_word(kind));
+    batch.write(paths::below(&domain, "domain-type"), type_word(kind));
     Ok(())
 }
 
@@ -259,13 +259,13 @@ fn vm_tree(batch: &mut Batch, context: &Context, domid: DomId, now: u64) {
     let vm = paths::vm(&context.text);
     let readable = || Perms::readable(0, domid);
     batch.mkdir(&vm, readable());
-    for (key, value) in [("uuid", context.text.clone()), ("name", name(&context.vm.name, domid))] {
-        let path = format!("{vm}/{key}");
+    for (key, value) in [("uuid", context.text.to_string()), ("name", name(&context.vm.name, domid))] {
+        let path = paths::below(&vm, key);
         batch.remove(&path).write(path, value);
     }
-    batch.mkdir(format!("{vm}/domains"), readable());
+    batch.mkdir(paths::below(&vm, "domains"), readable());
     batch.write(paths::vm_domain(&context.text, domid), paths::domain(domid));
-    batch.write(format!("{}/create-time", paths::vm_domain(&context.text, domid)), now.to_string());
+    batch.write(paths::below(&paths::vm_domain(&context.text, domid), "create-time"), now.to_string());
     batch.mkdir(paths::hotplugs(&context.text, domid), Perms::dom0());
 }
 

@@ -93,10 +93,10 @@ pub(super) async fn next(
 /// The domains that xenstore names as the VM's, and what it has of one domain.
 async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<Remains>), Failure> {
     let uuid = &host.context().text;
-    let lists = [format!("{}/domains", paths::vm(uuid)), paths::hotplug_domains(uuid)];
+    let lists = [paths::below(&paths::vm(uuid), "domains"), paths::hotplug_domains(uuid)];
     let mut queries = lists.map(Query::Children).to_vec();
     if let Some(domid) = domid {
-        queries.push(Query::Value(format!("{}/vm", paths::domain(domid))));
+        queries.push(Query::Value(paths::owner(domid)));
         queries.push(Query::Value(paths::device_model(domid)));
         queries.extend(device::queries(uuid, domid));
     }

@@ -25,7 +25,7 @@ pub(super) struct Device {
     /// Its domain.
     pub(super) domid: DomId,
     /// Back end's kind.
-    pub(super) kind: String,
+    pub(super) kind: &'static str,
     /// Number.
     pub(super) devid: u32,
     /// Keys that only dom0 sees.
@@ -37,12 +37,12 @@ pub(super) struct Device {
 impl Device {
     /// The front end's kind.
     pub(super) fn class(&self) -> &'static str {
-        class(&self.kind)
+        class(self.kind)
     }
 
     /// The row's device name.
     pub(super) fn name(&self) -> Option<&str> {
-        self.private.get(&format!("{}-id", self.kind))
+        self.private.get(name_key(self.kind))
     }
 
     /// A key of the back end.
@@ -63,7 +63,7 @@ impl Device {
 
     /// The back end's directory.
     pub(super) fn backend_path(&self) -> String {
-        paths::backend(&self.kind, self.domid, self.devid)
+        paths::backend(self.kind, self.domid, self.devid)
     }
 
     fn state_path(&self) -> String {
@@ -78,6 +78,15 @@ impl Device {
 /// The front end's kind of a back end's kind.
 pub(super) fn class(kind: &str) -> &'static str {
     if kind == "vif" { "vif" } else { "vbd" }
+}
+
+/// The private key that has the row's device name.
+pub(super) fn name_key(kind: &str) -> &'static str {
+    match kind {
+        "vif" => "vif-id",
+        "qdisk" => "qdisk-id",
+        _ => "vbd-id",
+    }
 }
 
 /// What must be asked to list a domain's devices; `list` takes the answers.
@@ -102,14 +111,10 @@ pub(super) fn list(domid: DomId, found: &mut impl Iterator<Item = Found>) -> Vec
     let links = trusted.iter().filter(|(path, _)| path.ends_with("/backend"));
     let devices = links.filter_map(|(_, link)| {
         let (kind, devid) = parse_link(domid, link)?;
-        let (_, backends) = backends.iter().find(|(k, _)| *k == kind)?;
-        Some(Device {
-            domid,
-            kind: kind.to_owned(),
-            devid,
-            private: private.below(&format!("{kind}/{devid}/")),
-            backend: backends.below(&format!("{devid}/")),
-        })
+        let (kind, backends) = backends.iter().find(|(k, _)| *k == kind)?;
+        let own = paths::of_device(kind, devid);
+        let below = &own[kind.len() + 1..];
+        Some(Device { domid, kind, devid, private: private.below(&own), backend: backends.below(below) })
     });
     devices.collect()
 }
@@ -191,7 +196,7 @@ pub(super) fn add(batch: &mut Batch, uuid: &str, device: Addition) {
 pub(super) fn wanted(context: &Context, domid: DomId, class: &str, name: &str, devid: u32) -> Batch {
     let mut batch = Batch::new();
     batch.guard(Guard::Equals(paths::active(&context.text, class, name), "1".to_owned()));
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
+    batch.guard(Guard::Equals(paths::owner(domid), paths::vm(&context.text)));
     batch.guard(Guard::Absent(paths::trusted(domid, class, devid)));
     batch
 }
@@ -199,7 +204,7 @@ pub(super) fn wanted(context: &Context, domid: DomId, class: &str, name: &str, d
 /// Why the guards of `wanted` did not hold: not wanted, no such domain, or there already.
 pub(super) async fn refused(host: &Host, domid: DomId, class: &str, name: &str) -> Result<(), Failure> {
     let context = host.context();
-    let (active, vm) = (paths::active(&context.text, class, name), format!("{}/vm", paths::domain(domid)));
+    let (active, vm) = (paths::active(&context.text, class, name), paths::owner(domid));
     let mut queries = vec![Query::Value(active), Query::Value(vm)];
     queries.extend(self::queries(&context.text, domid));
     let mut found = host.read(queries).await?.into_iter();
@@ -207,7 +212,7 @@ pub(super) async fn refused(host: &Host, domid: DomId, class: &str, name: &str) 
         return Ok(());
     }
     if found.next() != Some(Found::Value(Some(paths::vm(&context.text)))) {
-        return Err(Error::does_not_exist("domain", &context.text).into());
+        return Err(Error::does_not_exist("domain", &*context.text).into());
     }
     let devices = list(domid, &mut found);
     match devices.iter().find(|device| device.class() == class && device.name() == Some(name)) {
@@ -222,7 +227,7 @@ pub(super) async fn refused(host: &Host, domid: DomId, class: &str, name: &str) 
 /// Ask both ends to close. Without the 5 the kernel's block back end would drop a device whose front end goes, and
 /// never say so.
 pub(super) fn close(batch: &mut Batch, device: &Device) {
-    batch.write(format!("{}/online", device.backend_path()), "0");
+    batch.write(paths::below(&device.backend_path(), "online"), "0");
     if device.state() != Some(6) {
         batch.write(device.state_path(), "5");
     }
@@ -293,7 +298,7 @@ pub(super) async fn shut(host: &Host, device: &Device, force: bool) -> Result<Re
     let timeout = host.context().settings.hotplug_timeout;
     if !force {
         ask_to_close(host, device, false).await?;
-        let error = format!("{}/error", paths::frontend_error(device.domid, device.class(), device.devid));
+        let error = paths::below(&paths::frontend_error(device.domid, device.class(), device.devid), "error");
         let mut any = gone(device);
         let refused = any.len();
         any.extend([Condition::Present(error.clone()), Condition::Stopped(device.domid)]);

@@ -98,13 +98,13 @@ async fn start(host: &Host, domid: DomId, args: Vec<String>) -> Result<(), Failu
         scratch: None,
         stream: None,
     };
-    host.act(Request::Spawn(spawn)).await?;
+    host.act(Request::Spawn(Box::new(spawn))).await?;
     let reason = match ready(host, domid, process).await? {
         None => return Ok(()),
         Some(reason) => reason,
     };
     host.shielded().act(Request::Forget(process)).await?;
-    Err(Error::FailedToStartEmulator(context.text.clone(), format!("qemu-dm-{domid}"), reason).into())
+    Err(Error::FailedToStartEmulator(context.text.to_string(), format!("qemu-dm-{domid}"), reason).into())
 }
 
 /// Wait until QEMU serves; what speaks against it, if it does not.
@@ -127,10 +127,10 @@ async fn publish(host: &Host, domid: DomId) -> Result<(), Failure> {
     let mut batch = Batch::new();
     let serial = chardevs.as_array().into_iter().flatten().find(|chardev| chardev["label"] == "serial0");
     if let Some(tty) = serial.and_then(|serial| serial["filename"].as_str()?.strip_prefix("pty:")) {
-        batch.write(format!("{domain}/serial/0/tty"), tty);
+        batch.write(paths::below(&domain, "serial/0/tty"), tty);
     }
     if let Some(port) = vnc["service"].as_str().filter(|_| vnc["family"] != "unix") {
-        batch.write(format!("{domain}/console/vnc-port"), port);
+        batch.write(paths::below(&domain, "console/vnc-port"), port);
     }
     if batch.changes.is_empty() { Ok(()) } else { host.store(batch).await.map(|_| ()) }
 }
@@ -158,7 +158,7 @@ pub(super) async fn serve_disk(host: &Host, domid: DomId, devid: u32) -> Result<
         (false, false) => start(host, domid, qemu_args::for_disks(context, domid)).await?,
         (true, _) => {}
     }
-    let status = format!("{}/hotplug-status", paths::backend("qdisk", domid, devid));
+    let status = paths::below(&paths::backend("qdisk", domid, devid), "hotplug-status");
     let any = vec![Condition::Equals(status, "connected".to_owned())];
     match host.wait(any, context.settings.hotplug_timeout).await?.0 {
         Some(_) => Ok(()),

@@ -27,12 +27,12 @@ pub(super) fn flavour(kind: &BuilderInfo) -> Flavour {
 
 /// The VM's domain.
 pub(super) fn domid(context: &Context) -> Result<DomId, Failure> {
-    context.domid.ok_or_else(|| Error::does_not_exist("domain", &context.text).into())
+    context.domid.ok_or_else(|| Error::does_not_exist("domain", &*context.text).into())
 }
 
 /// The VM's run-time record.
 pub(super) fn extra(context: &Context) -> Result<&Arc<VmExtra>, Failure> {
-    context.extra.as_ref().ok_or_else(|| Error::does_not_exist("extra", &context.text).into())
+    context.extra.as_ref().ok_or_else(|| Error::does_not_exist("extra", &*context.text).into())
 }
 
 /// A disk's row.

@@ -18,11 +18,11 @@ const CUT: &str = " (truncated)";
 pub(super) async fn run(host: &Host, script: &str) -> Result<Product, Failure> {
     let context = host.context();
     let domid = guest::domid(context)?;
-    let control = format!("{}/control", paths::domain(domid));
-    let directory = format!("{control}/batcmd");
-    let state = format!("{directory}/state");
+    let control = paths::below(&paths::domain(domid), "control");
+    let directory = paths::below(&control, "batcmd");
+    let state = paths::below(&directory, "state");
     let found =
-        host.read(vec![Query::Value(format!("{control}/feature-xs-batcmd")), Query::Value(state.clone())]).await?;
+        host.read(vec![Query::Value(paths::below(&control, "feature-xs-batcmd")), Query::Value(state.clone())]).await?;
     if !matches!(found.first(), Some(Found::Value(Some(_)))) {
         return Err(Error::Unimplemented("run_script without a guest agent that can".to_owned()).into());
     }
@@ -30,11 +30,11 @@ pub(super) async fn run(host: &Host, script: &str) -> Result<Product, Failure> {
         return Err(Error::FailedToRunScript("another script is running".to_owned()).into());
     }
     let mut batch = Batch::new();
-    batch.guard(Guard::Exists(format!("{control}/feature-xs-batcmd")));
+    batch.guard(Guard::Exists(paths::below(&control, "feature-xs-batcmd")));
     batch.remove(&directory);
-    batch.write(format!("{directory}/script"), script).write(&state, "READY");
+    batch.write(paths::below(&directory, "script"), script).write(&state, "READY");
     if !host.store(batch).await? {
-        return Err(Error::does_not_exist("domain", &context.text).into());
+        return Err(Error::does_not_exist("domain", &*context.text).into());
     }
     let mut any: Vec<_> =
         ["SUCCESS", "TRUNCATED", "FAILURE"].map(|word| Condition::Equals(state.clone(), word.to_owned())).into();
@@ -45,7 +45,7 @@ pub(super) async fn run(host: &Host, script: &str) -> Result<Product, Failure> {
         Some(_) => return Err(Error::FailedToRunScript("the guest gave it up".to_owned()).into()),
         None => return Err(Error::FailedToRunScript("it did not end in time".to_owned()).into()),
     }
-    let queries = ["state", "return", "stdout", "stderr"].map(|key| Query::Value(format!("{directory}/{key}")));
+    let queries = ["state", "return", "stdout", "stderr"].map(|key| Query::Value(paths::below(&directory, key)));
     let found = host.read(queries.to_vec()).await?;
     let mut batch = Batch::new();
     batch.remove(directory);

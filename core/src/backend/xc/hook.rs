@@ -29,7 +29,7 @@ pub(super) async fn run(host: &Host, hook: Hook, reason: &'static str, after: &s
 async fn run_file(host: &Host, hook: Hook, reason: &'static str, name: &str) -> Result<(), Failure> {
     let context = host.context();
     let script = format!("{}/{name}", hook.directory());
-    let mut args = vec!["-vmuuid".to_owned(), context.text.clone(), "-reason".to_owned(), reason.to_owned()];
+    let mut args = vec!["-vmuuid".to_owned(), context.text.to_string(), "-reason".to_owned(), reason.to_owned()];
     if let Some(domid) = context.domid {
         args.extend(["-vmdomid".to_owned(), domid.to_string()]);
     }

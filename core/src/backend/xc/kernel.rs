@@ -127,7 +127,7 @@ async fn load(host: &Host, boot: &PvIndirectBoot, disk: &str) -> Result<Kernel, 
     let eliloader = boot.bootloader.rsplit('/').next() == Some("eliloader");
     let directory = boot_directory(&context.text);
     let mut args: Vec<String> = if eliloader {
-        vec!["-q".to_owned(), "--vm".to_owned(), context.text.clone()]
+        vec!["-q".to_owned(), "--vm".to_owned(), context.text.to_string()]
     } else {
         vec!["--output-format=simple".to_owned(), format!("--output-directory={directory}"), "-q".to_owned()]
     };
@@ -149,7 +149,7 @@ async fn load(host: &Host, boot: &PvIndirectBoot, disk: &str) -> Result<Kernel, 
     if exit != Some(Exit::Code(0)) {
         let said = lines.iter().find_map(|line| Some(line.split_once("RuntimeError: ")?.1));
         let text = said.map_or_else(|| process::ending(exit), str::to_owned);
-        return Err(Error::BootloaderError(context.text.clone(), text).into());
+        return Err(Error::BootloaderError(context.text.to_string(), text).into());
     }
     parse(&lines, boot, scratch).map_err(|text| process::internal(format!("boot loader: {text}")))
 }

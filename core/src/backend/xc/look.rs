@@ -186,9 +186,9 @@ fn take(left: &mut u64, into: &mut Vec<(String, String)>, path: String, value: &
 }
 
 fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
-    let front = format!("{}/{}/state", device.class(), device.devid);
+    let front = paths::of_device(device.class(), device.devid) + "state";
     DeviceSeen {
-        kind: device.kind.clone(),
+        kind: device.kind,
         devid: device.devid,
         name: device.name().map(str::to_owned),
         backend_state: if device.backend.is_empty() { None } else { Some(device.state().unwrap_or(0)) },

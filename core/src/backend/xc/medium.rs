@@ -32,7 +32,7 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
     let path = match disk {
         Disk::Local(path) => path.clone(),
         Disk::Vdi(vdi) => {
-            let private = paths::private(&context.text, &drive.kind, drive.devid);
+            let private = paths::private(&context.text, drive.kind, drive.devid);
             let mut batch = Batch::new();
             batch.guard(trusted());
             batch.write(paths::below(&private, "dp-id"), vbd::datapath(domid, device));
@@ -47,7 +47,7 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
     };
     let mut batch = Batch::new();
     batch.guard(trusted());
-    batch.write(format!("{}/params", drive.backend_path()), format!("aio:{path}"));
+    batch.write(paths::below(&drive.backend_path(), "params"), format!("aio:{path}"));
     if !host.store(batch).await? {
         return Err(Error::DeviceNotConnected.into());
     }
@@ -58,7 +58,7 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
     }
     let mut batch = Batch::new();
     batch.guard(trusted());
-    batch.write(format!("{}/vdi", drive.backend_path()), vbd::json(disk));
+    batch.write(paths::below(&drive.backend_path(), "vdi"), vbd::json(disk));
     if host.store(batch).await? { Ok(()) } else { Err(Error::DeviceNotConnected.into()) }
 }
 
@@ -79,19 +79,19 @@ pub(super) async fn eject(host: &Host, device: &str) -> Result<(), Failure> {
         device_model::ask(host, domid, "eject", door).await?;
         record(host, device, drive.devid, None).await?;
     }
-    let private = paths::private(&context.text, &drive.kind, drive.devid);
+    let private = paths::private(&context.text, drive.kind, drive.devid);
     let held = drive.private.iter().any(|(key, _)| key == "dp-id");
     let mut batch = Batch::new();
     batch.guard(Guard::Exists(paths::trusted(domid, "vbd", drive.devid)));
-    batch.write(format!("{}/params", drive.backend_path()), "aio:");
-    batch.remove(format!("{}/vdi", drive.backend_path()));
+    batch.write(paths::below(&drive.backend_path(), "params"), "aio:");
+    batch.remove(paths::below(&drive.backend_path(), "vdi"));
     host.store(batch).await?;
     if held {
         // The datapath's name goes last, so that whoever comes after a crash knows of it.
         host.storage(StorageCall::Destroy { dp: vbd::datapath(domid, device) }).await?;
         vbd::forsaken(host, &drive).await?;
         let mut batch = Batch::new();
-        batch.remove(format!("{private}/dp-id")).remove(format!("{private}/vdi-id"));
+        batch.remove(paths::below(&private, "dp-id")).remove(paths::below(&private, "vdi-id"));
         host.store(batch).await?;
     }
     Ok(())

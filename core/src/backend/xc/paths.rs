@@ -36,7 +36,7 @@ impl Part for DomId {
             digits[at] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        path.push_str(std::str::from_utf8(&digits[at..]).expect("digits are text"));
+        digits[at..].iter().for_each(|digit| path.push(char::from(*digit)));
     }
 }
 
@@ -48,6 +48,11 @@ pub(super) fn below(path: &str, name: &str) -> String {
 /// `/local/domain/<d>`: what the guest sees of itself.
 pub(super) fn domain(domid: DomId) -> String {
     path!("local/domain", domid)
+}
+
+/// `/local/domain/<d>/vm`: whose domain it is.
+pub(super) fn owner(domid: DomId) -> String {
+    path!("local/domain", domid, "vm")
 }
 
 /// `/xenops/domain/<d>`: what only dom0 sees of it.
@@ -159,6 +164,16 @@ pub(super) fn device_model(domid: DomId) -> String {
 /// `/local/domain/0/device-model/<d>/state`: `running` once QEMU is ready.
 pub(super) fn device_model_state(domid: DomId) -> String {
     path!("local/domain/0/device-model", domid, "state")
+}
+
+/// `<kind>/<devid>/`: with this begins what belongs to a device below a directory of all devices.
+pub(super) fn of_device(kind: &str, devid: u32) -> String {
+    let mut path = String::with_capacity(USUAL);
+    kind.add_to(&mut path);
+    path.push('/');
+    devid.add_to(&mut path);
+    path.push('/');
+    path
 }
 
 /// `/xenops/tasks/<d>`: cancel keys of upstream's daemon; only removed here.

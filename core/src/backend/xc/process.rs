@@ -73,7 +73,7 @@ pub(super) async fn run(
     let Program { role, domid, program, args, env, scratch } = program;
     let spawn = Spawn { process, role, domid, program, args, env, scratch, stream: None };
     let body = async {
-        host.act(Request::Spawn(spawn)).await?;
+        host.act(Request::Spawn(Box::new(spawn))).await?;
         host.wait(vec![Condition::Exited(process)], nanoseconds).await
     };
     let (_, Process { lines, exit }) =

@@ -31,7 +31,7 @@ pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
     }
     let mut batch = Batch::new();
     for domid in trees.domains(host).await? {
-        batch.write(format!("{}/vm", paths::domain(domid)), paths::vm(&to.text()));
+        batch.write(paths::owner(domid), paths::vm(&to.text()));
     }
     trees.move_to(&mut batch, &context.text, &to.text(), domid);
     host.store(batch).await.map(|_| ())
@@ -56,10 +56,10 @@ impl Trees {
         let mut queries = vec![
             tree(paths::vm(from)),
             tree(paths::scratch(from)),
-            Query::Value(format!("{}/uuid", paths::vm(&to.text()))),
+            Query::Value(paths::below(&paths::vm(&to.text()), "uuid")),
             Query::Value(renamed_from(&to.text())),
         ];
-        queries.extend(domid.map(|domid| Query::Value(format!("{}/vm", paths::domain(domid)))));
+        queries.extend(domid.map(|domid| Query::Value(paths::owner(domid))));
         let mut found = host.read(queries).await?.into_iter();
         let mut nodes = || match found.next() {
             Some(Found::Tree(nodes)) => nodes,
@@ -67,7 +67,7 @@ impl Trees {
         };
         let (vm, scratch) = (nodes(), nodes());
         let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
-        let is_moved = found.next() == Some(Found::Value(Some(from.clone())));
+        let is_moved = found.next() == Some(Found::Value(Some(from.to_string())));
         let is_ours = found.next() == Some(Found::Value(Some(paths::vm(from))));
         Ok(Trees { is_ours, is_moved, target_taken, vm, scratch })
     }
@@ -76,7 +76,7 @@ impl Trees {
     async fn domains(&self, host: &Host) -> Result<Vec<DomId>, Failure> {
         let named = self.vm.iter().filter_map(|(path, _)| path.strip_prefix("domains/")?.parse().ok());
         let domids: Vec<DomId> = named.collect();
-        let owners = domids.iter().map(|domid| Query::Value(format!("{}/vm", paths::domain(*domid)))).collect();
+        let owners = domids.iter().map(|domid| Query::Value(paths::owner(*domid))).collect();
         let owner = Found::Value(Some(paths::vm(&host.context().text)));
         let found = if domids.is_empty() { Vec::new() } else { host.read(owners).await? };
         Ok(domids.into_iter().zip(found).filter(|(_, found)| *found == owner).map(|(domid, _)| domid).collect())
@@ -104,5 +104,5 @@ impl Trees {
 }
 
 fn renamed_from(uuid: &str) -> String {
-    format!("{}/renamed-from", paths::scratch(uuid))
+    paths::below(&paths::scratch(uuid), "renamed-from")
 }

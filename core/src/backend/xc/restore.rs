@@ -14,7 +14,7 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
     let context = host.context();
     let domid = guest::domid(context)?;
     let built = context.extra.as_ref().and_then(|extra| Some((extra.build_info.as_ref()?, extra.suspend_memory_bytes)));
-    let (info, bytes) = built.ok_or_else(|| Error::does_not_exist("build_info", &context.text))?;
+    let (info, bytes) = built.ok_or_else(|| Error::does_not_exist("build_info", &*context.text))?;
     let mut info = info.clone();
     info.memory_target = overhead::kib(bytes).min(overhead::kib(context.vm.memory_dynamic_max)) as i64;
     let kind = guest::kind(context);
@@ -54,7 +54,7 @@ async fn spawn(host: &Host, domid: DomId, process: Handle, stream: Handle, args:
         scratch: None,
         stream: Some(stream),
     };
-    host.act(Request::Spawn(spawn)).await
+    host.act(Request::Spawn(Box::new(spawn))).await
 }
 
 /// Read records to the end of the image, in whatever order they come; the rings that the helper found.

@@ -31,7 +31,7 @@ pub(super) async fn set_action_request(host: &Host, request: ActionRequest) -> R
     let domid = guest::domid(context)?;
     let path = paths::action_request(domid);
     let mut batch = Batch::new();
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
+    batch.guard(Guard::Equals(paths::owner(domid), paths::vm(&context.text)));
     match request {
         ActionRequest::None => batch.remove(path),
         ActionRequest::Poweroff => batch.write(path, "poweroff"),
@@ -39,7 +39,7 @@ pub(super) async fn set_action_request(host: &Host, request: ActionRequest) -> R
     };
     match host.store(batch).await? {
         true => Ok(()),
-        false => Err(Error::does_not_exist("domain", &context.text).into()),
+        false => Err(Error::does_not_exist("domain", &*context.text).into()),
     }
 }
 
@@ -130,12 +130,12 @@ pub(super) async fn soft_reset(host: &Host) -> Result<(), Failure> {
     }
     let domain = paths::domain(domid);
     let mut batch = Batch::new();
-    batch.write(format!("{domain}/store/port"), store.to_string());
-    batch.write(format!("{domain}/console/port"), console.to_string());
+    batch.write(paths::below(&domain, "store/port"), store.to_string());
+    batch.write(paths::below(&domain, "console/port"), console.to_string());
     for key in OLD_KERNELS {
-        batch.remove(format!("{domain}/{key}"));
+        batch.remove(paths::below(&domain, key));
     }
-    batch.write(format!("{domain}/data/updated"), "1");
+    batch.write(paths::below(&domain, "data/updated"), "1");
     host.store(batch).await?;
     host.domain(domid, DomainAct::Unpause).await
 }

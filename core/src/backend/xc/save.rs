@@ -46,7 +46,7 @@ pub(super) async fn save(host: &Host, disk: &Disk) -> Result<Product, Failure> {
             scratch: None,
             stream: Some(stream),
         };
-        host.act(Request::Spawn(spawn)).await?;
+        host.act(Request::Spawn(Box::new(spawn))).await?;
         host.become_op(MicroOp::VmSaveDialogue(turn.clone())).await
     };
     host.then_always(body, async |host: Host| let_go(&host, &turn).await).await
@@ -150,7 +150,7 @@ async fn suspended(host: &Host, domid: DomId) -> Result<DomainInfo, Failure> {
     });
     found.ok_or_else(|| {
         let seconds = context.settings.vm_suspend_timeout as f64 / SECOND as f64;
-        Error::FailedToSuspend(context.text.clone(), seconds).into()
+        Error::FailedToSuspend(context.text.to_string(), seconds).into()
     })
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn run(host: &Host, call: &Call<'_>) -> Result<Option<Exit>, Fa
 pub(super) async fn connect(host: &Host, call: &Call<'_>, what: &str) -> Result<(), Failure> {
     let exit = run(host, call).await?;
     let backend = paths::backend(call.kind, call.domid, call.devid);
-    let queries = ["hotplug-status", "hotplug-error"].map(|key| Query::Value(format!("{backend}/{key}")));
+    let queries = ["hotplug-status", "hotplug-error"].map(|key| Query::Value(paths::below(&backend, key)));
     let mut found = host.read(queries.to_vec()).await?.into_iter();
     let mut value = || match found.next() {
         Some(Found::Value(value)) => value,

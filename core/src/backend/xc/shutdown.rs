@@ -17,7 +17,7 @@ pub(super) async fn shut_down(host: &Host, reason: Reason, timeout: u64) -> Resu
     let spent = host.now().await?.mono.saturating_sub(host.started().mono);
     match host.wait(vec![Condition::Stopped(domid)], timeout.saturating_sub(spent)).await?.0 {
         Some(_) => Ok(()),
-        None => Err(Error::FailedToShutdown(context.text.clone(), timeout as f64 / SECOND as f64).into()),
+        None => Err(Error::FailedToShutdown(context.text.to_string(), timeout as f64 / SECOND as f64).into()),
     }
 }
 
@@ -55,11 +55,11 @@ async fn ask(host: &Host, domid: DomId, reason: Reason) -> Result<(), Failure> {
     let context = host.context();
     let path = paths::shutdown_request(domid);
     let mut batch = Batch::new();
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&context.text)));
+    batch.guard(Guard::Equals(paths::owner(domid), paths::vm(&context.text)));
     batch.remove(&path).write(path, reason.word());
     match host.store(batch).await? {
         true => Ok(()),
-        false => Err(Error::does_not_exist("domain", &context.text).into()),
+        false => Err(Error::does_not_exist("domain", &*context.text).into()),
     }
 }
 

@@ -18,14 +18,14 @@ pub(super) fn is_xsdata(key: &str) -> bool {
 /// A batch that only the VM's own domain gets.
 fn batch_for(host: &Host, domid: DomId) -> Batch {
     let mut batch = Batch::new();
-    batch.guard(Guard::Equals(format!("{}/vm", paths::domain(domid)), paths::vm(&host.context().text)));
+    batch.guard(Guard::Equals(paths::owner(domid), paths::vm(&host.context().text)));
     batch
 }
 
 async fn store(host: &Host, batch: Batch) -> Result<(), Failure> {
     match host.store(batch).await? {
         true => Ok(()),
-        false => Err(Error::does_not_exist("domain", &host.context().text).into()),
+        false => Err(Error::does_not_exist("domain", &*host.context().text).into()),
     }
 }
 
@@ -34,12 +34,12 @@ pub(super) async fn set_xsdata(host: &Host, xsdata: &Pairs) -> Result<(), Failur
     let domid = guest::domid(host.context())?;
     let domain = paths::domain(domid);
     let mut batch = batch_for(host, domid);
-    batch.remove(format!("{domain}/FIST"));
+    batch.remove(paths::below(&domain, "FIST"));
     // The guest owns `vm-data`: it is made anew for it.
-    batch.remove(format!("{domain}/vm-data"));
-    batch.mkdir(format!("{domain}/vm-data"), crate::host::Perms::owned(domid));
+    batch.remove(paths::below(&domain, "vm-data"));
+    batch.mkdir(paths::below(&domain, "vm-data"), crate::host::Perms::owned(domid));
     for (key, value) in xsdata.iter().filter(|(key, _)| is_xsdata(key)) {
-        batch.write(format!("{domain}/{key}"), value);
+        batch.write(paths::below(&domain, key), value);
     }
     store(host, batch).await
 }
@@ -48,7 +48,7 @@ pub(super) async fn set_xsdata(host: &Host, xsdata: &Pairs) -> Result<(), Failur
 pub(super) async fn request_rdp(host: &Host, enabled: bool) -> Result<(), Failure> {
     let domid = guest::domid(host.context())?;
     let mut batch = batch_for(host, domid);
-    batch.write(format!("{}/control/ts", paths::domain(domid)), if enabled { "1" } else { "0" });
+    batch.write(paths::below(&paths::domain(domid), "control/ts"), if enabled { "1" } else { "0" });
     store(host, batch).await
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn set_vcpus(host: &Host, wanted: u32) -> Result<Product, Failu
 /// One more than the highest vCPU that is online.
 async fn online(host: &Host, domid: DomId) -> Result<u32, Failure> {
     let cpus =
-        Query::Tree { path: format!("{}/cpu", paths::domain(domid)), depth: 2, limit: super::device::MOST_NODES };
+        Query::Tree { path: paths::below(&paths::domain(domid), "cpu"), depth: 2, limit: super::device::MOST_NODES };
     let Some(Found::Tree(nodes)) = host.read(vec![cpus]).await?.pop() else { return Ok(0) };
     let online = nodes.iter().filter(|(_, value)| *value == "online");
     let numbers = online.filter_map(|(path, _)| path.strip_suffix("/availability")?.parse::<u32>().ok());
@@ -136,7 +136,7 @@ pub(super) async fn set_memory_dynamic_range(host: &Host, least: i64, most: i64)
     let context = host.context();
     let domid = run_state::built(host)?;
     let (least, most) = (overhead::kib(least), overhead::kib(most.max(least)));
-    let target = format!("{}/memory/target", paths::domain(domid));
+    let target = paths::below(&paths::domain(domid), "memory/target");
     let now = host.value(target.clone()).await?.and_then(|text| text.parse::<u64>().ok());
     let wanted = now.map(|now| now.clamp(least, most).min(overhead::kib(context.vm.memory_static_max)));
     if let Some(wanted) = wanted.filter(|wanted| Some(*wanted) > now) {
@@ -147,8 +147,8 @@ pub(super) async fn set_memory_dynamic_range(host: &Host, least: i64, most: i64)
     }
     let mut batch = batch_for(host, domid);
     let domain = paths::domain(domid);
-    batch.write(format!("{domain}/memory/dynamic-min"), least.to_string());
-    batch.write(format!("{domain}/memory/dynamic-max"), most.to_string());
+    batch.write(paths::below(&domain, "memory/dynamic-min"), least.to_string());
+    batch.write(paths::below(&domain, "memory/dynamic-max"), most.to_string());
     if let Some(wanted) = wanted.filter(|wanted| Some(*wanted) != now) {
         batch.write(target, wanted.to_string());
     }

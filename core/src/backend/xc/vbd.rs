@@ -113,7 +113,7 @@ async fn number(host: &Host, vbd: &Vbd, domid: DomId, hvm: bool) -> Result<Devic
     if let Some(number) = vbd.position.or_else(|| DeviceNumber::of_string(hvm, &vbd.id.device)) {
         return Ok(number);
     }
-    let list = format!("{}/device/vbd", paths::hidden(domid));
+    let list = paths::below(&paths::hidden(domid), "device/vbd");
     let taken = match host.read(vec![Query::Children(list)]).await?.pop() {
         Some(Found::Children(Some(names))) => names,
         _ => Vec::new(),
@@ -176,7 +176,7 @@ fn keys(
         backend.push(("vdi", json(disk)));
     }
     let device = vbd.id.device.as_str();
-    let mut private = vec![(format!("{kind}-id"), text(device))];
+    let mut private = vec![(text(device::name_key(kind)), text(device))];
     if let Some(Disk::Vdi(vdi)) = disk {
         private.push((text("dp-id"), datapath(domid, device)));
         private.push((text("vdi-id"), text(vdi)));
@@ -206,7 +206,7 @@ async fn connect(host: &Host, device: &str, domid: DomId, kind: &'static str, de
 
 /// Wait until dom0's driver has taken the back end up: before that a script finds nothing to work on.
 pub(super) async fn probed(host: &Host, domid: DomId, kind: &str, devid: u32) -> Result<(), Failure> {
-    let state = format!("{}/state", paths::backend(kind, domid, devid));
+    let state = paths::below(&paths::backend(kind, domid, devid), "state");
     let any = vec![Condition::Absent(state.clone()), Condition::Differs(state, "1".to_owned())];
     match host.wait(any, host.context().settings.hotplug_timeout).await?.0 {
         Some(1) => Ok(()),
@@ -339,7 +339,7 @@ pub(super) async fn set_qos(host: &Host, device: &str) -> Result<(), Failure> {
     let context = host.context();
     let qos = guest::vbd(context, device)?.qos;
     let Some(found) = device::find(host, guest::domid(context)?, "vbd", device).await? else { return Ok(()) };
-    let path = format!("{}/qos", paths::private(&context.text, &found.kind, found.devid));
+    let path = paths::below(&paths::private(&context.text, found.kind, found.devid), "qos");
     let mut batch = Batch::new();
     batch.guard(Guard::Exists(paths::trusted(found.domid, "vbd", found.devid)));
     match qos {

@@ -36,7 +36,7 @@ fn private(host: &Host, device: &Device, key: &str) -> String {
 }
 
 fn disconnect(batch: &mut Batch, device: &Device, up: bool) {
-    let path = format!("{}/disconnect", paths::frontend(device.domid, "vif", device.devid));
+    let path = paths::below(&paths::frontend(device.domid, "vif", device.devid), "disconnect");
     batch.write(path, if up { "0" } else { "1" });
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn move_to(host: &Host, device: &str, network: &Network) -> Res
     let Some(found) = plugged(host, device).await? else { return Ok(()) };
     let bridge = vif::bridge(network)?;
     let mut batch = Batch::new();
-    batch.write(format!("{}/bridge", found.backend_path()), bridge);
+    batch.write(paths::below(&found.backend_path(), "bridge"), bridge);
     batch.write(private(host, &found, "bridge"), bridge);
     host.store(batch).await?;
     let own = script::interface(found.domid, found.devid);

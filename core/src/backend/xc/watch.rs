@@ -29,7 +29,7 @@ const DOMAIN: [&str; 16] = [
 /// own `data` only some keys are: the rest is noisy.
 pub(crate) fn watched(id: &str, domid: DomId) -> Vec<String> {
     let domain = paths::domain(domid);
-    let own = DOMAIN.iter().map(|name| format!("{domain}/{name}"));
+    let own = DOMAIN.iter().map(|name| paths::below(&domain, name));
     let back = KINDS.iter().map(|kind| paths::backends(kind, domid));
     own.chain(back).chain([paths::time_offset(id)]).collect()
 }

@@ -408,7 +408,7 @@ impl World {
         }
     }
 
-    fn plug(&mut self, kind: &str, name: &str, fuel: &mut Fuel) -> Result<(), Stopped> {
+    fn plug(&mut self, kind: &'static str, name: &str, fuel: &mut Fuel) -> Result<(), Stopped> {
         fuel.burn()?;
         self.own()?.devices.push(DeviceSeen { online: false, ..plugged(kind, name) });
         fuel.burn()?;
@@ -582,9 +582,9 @@ pub(super) fn grown(handle: Uuid, domid: DomId) -> DomainSeen {
     domain
 }
 
-pub(super) fn plugged(kind: &str, name: &str) -> DeviceSeen {
+pub(super) fn plugged(kind: &'static str, name: &str) -> DeviceSeen {
     DeviceSeen {
-        kind: kind.into(),
+        kind,
         devid: 0,
         name: Some(name.into()),
         backend_state: Some(4),

@@ -181,7 +181,7 @@ fn a_qdisk_is_served_by_its_own_domains_qemu_only() {
         stream: None,
     };
     let qemu = daemon.world.facts().qemu.clone();
-    daemon.ask(Request::Spawn(spawn(1, one, qemu)));
+    daemon.ask(Request::Spawn(Box::new(spawn(1, one, qemu))));
     daemon.wait(Condition::Equals(format!("/local/domain/0/device-model/{one}/state"), "running".to_owned()));
     assert_eq!(daemon.value(&back("qdisk", one, DISK, "state")).as_deref(), Some("2"));
     assert_eq!(daemon.value(&back("qdisk", one, DISK, "hotplug-status")).as_deref(), Some("connected"));

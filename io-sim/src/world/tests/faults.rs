@@ -90,7 +90,7 @@ fn a_helper_does_not_outlive_what_it_talks_to_by_much() {
             scratch: None,
             stream: None,
         };
-        daemon.ask(Request::Spawn(spawn));
+        daemon.ask(Request::Spawn(Box::new(spawn)));
         daemon.world.daemon_crash();
         daemon.rest();
         assert_eq!(daemon.world.processes().iter().count(), 0);

@@ -27,7 +27,7 @@ impl Daemon {
             scratch: None,
             stream,
         };
-        self.ask(Request::Spawn(spawn));
+        self.ask(Request::Spawn(Box::new(spawn)));
     }
 
     fn said(&mut self, handle: u64, line: u32) -> String {
@@ -283,7 +283,7 @@ fn an_hvm_guest_starts_with_its_device_model() {
     let (process, role) = (Handle(9), Role::DeviceModel);
     let spawn =
         Spawn { process, role, domid: Some(domid), program, args: vec![], env: vec![], scratch: None, stream: None };
-    daemon.ask(Request::Spawn(spawn));
+    daemon.ask(Request::Spawn(Box::new(spawn)));
     daemon.rest();
     assert_eq!(daemon.guest(domid).life, Life::Up);
     assert_eq!(daemon.ask(Request::Domain(domid, DomainAct::HasPvCallback)), Reply::Flag(true));

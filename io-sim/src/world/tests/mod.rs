@@ -102,7 +102,7 @@ impl Daemon {
             scratch: None,
             stream: None,
         };
-        self.ask(Request::Spawn(spawn));
+        self.ask(Request::Spawn(Box::new(spawn)));
         let process = self.wait(Condition::Exited(Handle(handle))).expect("it was started");
         self.ask(Request::Forget(Handle(handle)));
         process

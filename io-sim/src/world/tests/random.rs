@@ -174,7 +174,7 @@ impl Wild {
             13 | 14 => Request::CreateDomain(spec(VM, self.one(&[Flavour::Pv, Flavour::Hvm, Flavour::Pvh]))),
             15..=18 => Request::Domain(domid, self.act()),
             19 => self.one(&[Request::ListDomains, Request::FindDomains(VM), Request::Memory, Request::HostStat]),
-            20..=22 => Request::Spawn(self.spawn()),
+            20..=22 => Request::Spawn(Box::new(self.spawn())),
             23 => Request::Tell(handle, self.one(&["done", "restore:xenguest", "abort"]).to_owned()),
             24 => Request::Kill(domid, self.one(&[Role::DeviceModel, Role::Builder])),
             25 => self.one(&[

@@ -56,7 +56,7 @@ impl World {
             }
             Request::Memory => Outcome::Ok(Reply::Memory(self.memory)),
             Request::Introduce(..) | Request::Link { .. } | Request::RemoveFiles(_) => ok(),
-            Request::Spawn(spawn) => self.spawn(spawn),
+            Request::Spawn(spawn) => self.spawn(*spawn),
             Request::Tell(process, word) => self.tell(process, &word),
             Request::Kill(domid, role) => {
                 self.processes.retain(|_, (spawn, _)| spawn.role != role || spawn.domid != Some(domid));

@@ -399,7 +399,7 @@ fn a_look_sees_all_in_two_questions() {
     assert!(agent.contains(&"attr/os/name") && !agent.iter().any(|path| path.contains("hotfixes")), "{agent:?}");
     let data: Vec<_> = domain.xsdata.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
     assert_eq!(data, [("vm-data", ""), ("vm-data/foo", "bar")]);
-    let devices: Vec<_> = domain.devices.iter().map(|d| (d.kind.as_str(), d.name.as_deref(), d.online)).collect();
+    let devices: Vec<_> = domain.devices.iter().map(|d| (d.kind, d.name.as_deref(), d.online)).collect();
     assert_eq!(devices, [("vbd", Some("xvda"), true), ("vbd", Some("xvdb"), true), ("vif", Some("0"), true)]);
     assert_eq!(domain.devices[0].disk, file("/a.img"));
 }

@@ -93,7 +93,7 @@ fn facts() -> HostFacts {
 fn world(ty: BuilderInfo, vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> World {
     World::new(Context {
         id: UUID.parse::<Uuid>().unwrap(),
-        text: UUID.to_owned(),
+        text: UUID.into(),
         vm: Arc::new(vm(ty)),
         vbds: vbds.into(),
         vifs: vifs.into(),

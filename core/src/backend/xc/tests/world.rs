@@ -199,7 +199,7 @@ impl World {
             ExtraChange::QemuDisk(device, index, path) => {
                 extra.qemu_vbds.retain(|(id, ..)| id.device != device);
                 let frontend = path.map_or(QemuFrontend::Empty, QemuFrontend::Name);
-                extra.qemu_vbds.push((DeviceId::new(text, device), index, frontend));
+                extra.qemu_vbds.push((DeviceId::new(&*text, device), index, frontend));
             }
             ExtraChange::NoQemuDisk(device) => extra.qemu_vbds.retain(|(id, ..)| id.device != device),
             ExtraChange::XenPlatform(id, revision) => extra.xen_platform = Some((id, revision)),
