@@ -1,7 +1,7 @@
 //! The simulated xenstored: values, permissions, quotas, transactions as batches, watches.
 
 use super::rights::{Kind, Rights, allow};
-use super::tree::{Id, Interest, ROOT, Tree, above, name, valid};
+use super::tree::{Id, Interest, Node, ROOT, Tree, above, valid};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use xenops_core::host::hash::Fingerprint;
@@ -83,7 +83,7 @@ impl Store {
     /// The names of a node's children.
     pub fn children(&self, path: &str) -> Option<Vec<&str>> {
         let id = self.tree.find(path)?;
-        Some(self.tree.children(id).map(|(_, node)| name(node.path())).collect())
+        Some(self.tree.children(id).map(|(_, node)| node.name()).collect())
     }
 
     /// How many nodes a guest owns.
@@ -165,18 +165,35 @@ impl Store {
     }
 
     /// The node and its missing parents, which inherit permissions; tells of the change.
-    fn make(&mut self, id: Id, mut changed: bool) {
-        let above = self.tree.node(id).parent;
+    fn make(&mut self, id: Id, changed: bool) {
+        let Node { parent, seat, .. } = *self.tree.node(id);
+        if seat.is_some() {
+            self.tell_above(id);
+            return self.tell(id, changed);
+        }
+        self.make(parent, false);
+        if let Some(above) = self.tree.node(parent).seat {
+            self.seat(id, above.kind);
+        }
+        self.tell(id, true);
+    }
+
+    /// Tells who watches what is above a node, from the root on.
+    fn tell_above(&mut self, id: Id) {
         if id != ROOT {
-            self.make(above, false);
+            let parent = self.tree.node(id).parent;
+            self.tell_above(parent);
+            self.tell(parent, false);
         }
-        if !self.tree.node(id).is_present() {
-            if let Some(seat) = self.tree.node(above).seat {
-                self.seat(id, seat.kind);
+    }
+
+    #[inline]
+    fn tell(&mut self, id: Id, itself: bool) {
+        for interest in &self.tree.node(id).interests {
+            if (itself || matches!(interest, Interest::Token(_))) && self.raised.last() != Some(interest) {
+                self.raised.push(*interest);
             }
-            changed = true;
         }
-        self.tell(id, changed);
     }
 
     /// A node has these permissions from now on, and is present.
@@ -205,14 +222,6 @@ impl Store {
         self.perms_of(id).is_some_and(|perms| allow(perms, domid, write))
     }
 
-    fn tell(&mut self, id: Id, itself: bool) {
-        for interest in &self.tree.node(id).interests {
-            if (itself || matches!(interest, Interest::Token(_))) && self.raised.last() != Some(interest) {
-                self.raised.push(*interest);
-            }
-        }
-    }
-
     /// Dom0 removes a node and all below it; a missing one is fine. `/` stays.
     pub fn remove(&mut self, path: &str) {
         if let Some(id) = self.tree.find(path).filter(|id| *id != ROOT) {
@@ -221,9 +230,8 @@ impl Store {
     }
 
     fn cut(&mut self, id: Id) {
-        let node = self.tree.node(id);
-        node.path().hash(&mut self.trace);
-        self.make(node.parent, false);
+        self.tree.node(id).path().hash(&mut self.trace);
+        self.tell_above(id);
         self.vanish(id);
         self.tree.prune(id);
     }
@@ -409,11 +417,10 @@ impl Store {
         };
         let nodes = self.rights.owning(domid).flat_map(|kind| self.rights.nodes(kind));
         let mut tops: Vec<Id> = nodes.copied().filter(is_top).collect();
-        let path = |id: &Id| self.tree.node(*id).path();
-        let order = |id: &Id| (!path(id).starts_with(&inside), path(id).split('/'));
-        tops.sort_by(|a, b| {
-            let ((outside, a), (other, b)) = (order(a), order(b));
-            outside.cmp(&other).then_with(|| a.cmp(b))
+        // A slash comes before whatever a name may have in it.
+        tops.sort_by_cached_key(|id| {
+            let path = self.tree.node(*id).path();
+            (!path.starts_with(&inside), path.replace('/', "\0"))
         });
         tops
     }
