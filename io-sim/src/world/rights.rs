@@ -1,7 +1,7 @@
 //! Permissions of nodes: many have the same, and each set of them knows which nodes have it.
 
 use super::tree::Id;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use xenops_core::host::{Access, DomId, Perms};
 
 /// A set of permissions.
@@ -26,7 +26,7 @@ pub(super) struct Rights {
     kinds: Vec<Shared>,
     free: Vec<Kind>,
     /// By each domain that they name; those that name nobody but dom0 stand under it.
-    named: BTreeSet<(DomId, Kind)>,
+    named: BTreeMap<DomId, Vec<Kind>>,
 }
 
 impl Rights {
@@ -40,23 +40,28 @@ impl Rights {
     }
 
     /// Permissions that name a domain, other than dom0.
-    pub(super) fn naming(&self, domid: DomId) -> impl Iterator<Item = Kind> {
-        self.named.range((domid, 0)..=(domid, Kind::MAX)).map(|(_, kind)| *kind)
+    pub(super) fn naming(&self, domid: DomId) -> &[Kind] {
+        self.named.get(&domid).map_or(&[], |kinds| kinds)
     }
 
     /// Those of them that make it the owner.
     pub(super) fn owning(&self, domid: DomId) -> impl Iterator<Item = Kind> {
-        self.naming(domid).filter(move |kind| self.perms(*kind).owner == domid)
+        self.naming(domid).iter().copied().filter(move |kind| self.perms(*kind).owner == domid)
     }
 
     /// A set of permissions, for a node that takes its seat at once.
     pub(super) fn kind(&mut self, perms: Perms) -> Kind {
         let most = names(&perms).max().unwrap_or(0);
-        if let Some(known) = self.naming(most).find(|kind| *self.perms(*kind) == perms) {
-            return known;
+        if let Some(known) = self.naming(most).iter().find(|kind| *self.perms(**kind) == perms) {
+            return *known;
         }
         let kind = self.free.pop().unwrap_or(self.kinds.len() as Kind);
-        self.named.extend(names(&perms).map(|domid| (domid, kind)));
+        for domid in names(&perms) {
+            let kinds = self.named.entry(domid).or_default();
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
         let shared = Shared { perms, nodes: Vec::new() };
         match self.kinds.get_mut(kind as usize) {
             Some(free) => *free = shared,
@@ -78,7 +83,12 @@ impl Rights {
         nodes.swap_remove(seat.at as usize);
         if nodes.is_empty() {
             for domid in names(perms) {
-                self.named.remove(&(domid, seat.kind));
+                if let Some(kinds) = self.named.get_mut(&domid) {
+                    kinds.retain(|kind| *kind != seat.kind);
+                    if kinds.is_empty() {
+                        self.named.remove(&domid);
+                    }
+                }
             }
             self.free.push(seat.kind);
         }

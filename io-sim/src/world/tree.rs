@@ -219,11 +219,10 @@ pub(super) fn valid(path: &str) -> bool {
         |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'/') | (byte == b'_') | (byte == b'@');
     let (bytes, rest) = (path.as_bytes(), path.as_bytes().get(1..).unwrap_or_default());
     // Without early ends, for whole words at once.
-    let wrong = bytes.iter().fold(false, |wrong, byte| wrong | !fine(*byte));
-    let empty = bytes.iter().zip(rest).fold(false, |empty, (a, b)| empty | (*a == b'/') & (*b == b'/'));
+    let wrong = bytes.iter().fold(0, |wrong, byte| wrong | u8::from(!fine(*byte)));
+    let empty = bytes.iter().zip(rest).fold(0, |empty, (a, b)| empty | u8::from((*a == b'/') & (*b == b'/')));
     bytes.first() == Some(&b'/')
         && bytes.len() <= LONGEST
-        && !wrong
-        && !empty
+        && wrong | empty == 0
         && (rest.is_empty() || !rest.ends_with(b"/"))
 }

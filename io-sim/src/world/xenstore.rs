@@ -395,7 +395,7 @@ impl Store {
             }
         }
         // Another domain of that number is not meant by what is said of this one, wherever it is said.
-        for kind in self.rights.naming(domid).collect::<Vec<_>>() {
+        for kind in self.rights.naming(domid).to_vec() {
             let mut perms = self.rights.perms(kind).clone();
             perms.acl.retain(|(named, _)| *named != domid);
             for id in self.rights.nodes(kind).to_vec() {
