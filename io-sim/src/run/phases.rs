@@ -77,7 +77,6 @@ impl Run {
             shelf: Shelf::default(),
             domains,
             events: Vec::new(),
-            standings: Vec::new(),
             batch: Vec::new(),
             recovering: 0,
             guests_stopped: 0,
