@@ -114,6 +114,11 @@ impl Struck {
         self.0.iter().map(|(kind, count)| (*kind, *count))
     }
 
+    /// How often one kind did.
+    pub fn of(&self, kind: Kind) -> u64 {
+        self.0.get(kind.name()).copied().unwrap_or(0)
+    }
+
     /// All kinds together.
     pub fn total(&self) -> u64 {
         self.0.values().sum()

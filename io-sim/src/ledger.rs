@@ -34,7 +34,7 @@ pub struct Op {
     pub cancelled: bool,
     /// It was seen to be past the point of no return.
     pub committed: bool,
-    /// Its task was destroyed: nobody is told when it ends.
+    /// Its task was destroyed, or nobody listened: nobody need be told when it ends.
     pub unwatched: bool,
     /// Faults that had struck when it was asked.
     pub faults: u64,
@@ -74,6 +74,8 @@ pub struct Ledger {
     ended: BTreeMap<u64, bool>,
     places: Vec<Place>,
     seq: u64,
+    /// Who is told when something ends could not listen: what it is told next may have been so for long.
+    untold: bool,
     /// The clock was set: what the daemon knows of run times after a restart is uncertain.
     pub clock_set: bool,
 }
@@ -191,6 +193,23 @@ impl Ledger {
         (place.disturbed, place.external, place.intact, place.doomed) = (seq, seq, None, true);
     }
 
+    /// Nobody is told of anything until `told_again`.
+    pub fn untold(&mut self) {
+        self.untold = true;
+    }
+
+    /// Somebody listens. What they are told now is claimed of a moment that has passed if nobody did until now, and of
+    /// some they are not told any more.
+    pub fn told_again(&mut self) {
+        if std::mem::take(&mut self.untold) {
+            self.seq += 1;
+            for place in &mut self.places {
+                (place.disturbed, place.external) = (self.seq, self.seq);
+            }
+            self.ops.values_mut().for_each(|op| op.unwatched = true);
+        }
+    }
+
     /// Whether a task has ended before, as far as anybody was told.
     pub fn task_ended(&self, task: u64) -> bool {
         self.ended.contains_key(&task)
@@ -244,7 +263,10 @@ impl Ledger {
         let intact = living.next().filter(|(domid, domain)| state::is_intact(view.world, *domid, domain));
         // What the daemon before has not finished is still to come.
         let wanted = view.shelf.of(id).is_some_and(|records| records.intent.is_some());
-        let alone = living.next().is_none() && !self.places[place].doomed && !wanted;
+        // So is what it has asked for and not waited for to the end.
+        let late = |(domid, _): &(DomId, &Domain)| view.world.will_act_on(*domid);
+        let alone =
+            living.next().is_none() && !self.places[place].doomed && !wanted && !intact.as_ref().is_some_and(late);
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 

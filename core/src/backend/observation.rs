@@ -72,6 +72,8 @@ pub struct DeviceSeen {
     pub kthread_pid: Option<i64>,
     /// The disk it shows, if it shows one.
     pub disk: Option<Disk>,
+    /// A drive whose medium came or went only half: the storage may hold it, and the back end does not show it.
+    pub half_inserted: bool,
     /// I/O priority in force as [`ionice_words`] has it, if the host tells.
     pub qos: Option<String>,
     /// The front end has closed itself: the guest gave it up.

@@ -156,6 +156,8 @@ impl Machine {
         let slot = self.slot_mut(vm);
         slot.seen = Some(Arc::new(seen));
         slot.seen_at = started;
+        // It was of what had been seen before: somebody may have looked meanwhile, and seen more.
+        slot.verdict = None;
         self.watch(vm, effects);
     }
 

@@ -142,6 +142,10 @@ pub(super) fn forsake_unless(subject: &Subject, stays: impl Fn(&Vbd) -> bool) ->
     Step::parallel("VBD.epoch_end", disks.map(|vbd| MicroOp::VbdForsake(vbd.id.device.clone()).into()).collect())
 }
 
+pub(super) fn eject(drives: &[String]) -> Option<Step> {
+    Step::parallel("VBDs.eject", drives.iter().map(|device| MicroOp::VbdEject(device.clone()).into()).collect())
+}
+
 pub(super) fn set_qos(devices: &[String]) -> Option<Step> {
     Step::parallel("VBDs.set_qos", devices.iter().map(|device| MicroOp::VbdSetQos(device.clone()).into()).collect())
 }

@@ -41,7 +41,11 @@ fn of_repair(repair: &Repair) -> &'static str {
         Repair::DestroyDomains(_) => "VM_destroy",
         Repair::Remove => "VM_remove",
         Repair::Rename(_) => "VM_rename",
-        Repair::ForgetImage | Repair::Unplug { .. } | Repair::Deactivate { .. } | Repair::SetQos(_) => "VM_check_state",
+        Repair::ForgetImage
+        | Repair::Unplug { .. }
+        | Repair::Deactivate { .. }
+        | Repair::Eject(_)
+        | Repair::SetQos(_) => "VM_check_state",
     }
 }
 

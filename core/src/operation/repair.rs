@@ -20,6 +20,7 @@ pub(super) fn repair(wanted: &Repair, subject: &Subject) -> Vec<Step> {
         Repair::ForgetImage => vec![MicroOp::VmForgetImage.into()],
         Repair::Unplug { vbds, vifs } => devices::unplug(vbds.iter(), vifs.iter()).into_iter().collect(),
         Repair::Deactivate { vbds, vifs } => devices::withdraw(vbds, vifs).into_iter().collect(),
+        Repair::Eject(vbds) => devices::eject(vbds).into_iter().collect(),
         Repair::SetQos(vbds) => devices::set_qos(vbds).into_iter().collect(),
         Repair::Remove => vec![MicroOp::VmRemove.into()],
         Repair::Rename(to) => vec![MicroOp::VmRename(*to).into()],

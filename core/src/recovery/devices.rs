@@ -23,7 +23,15 @@ pub(super) fn tend(domain: &DomainSeen, record: &Record, seen: &Observation) -> 
         return Some(Verdict::Repair(Repair::Unplug { vbds, vifs }, "a device is there that is not in use any more"));
     }
     let plugged = |disk, name: &str| domain.device(disk, name).is_some();
-    unflag(record, seen, plugged).or_else(|| prioritise(domain, record))
+    unflag(record, seen, plugged).or_else(|| half_inserted(domain, record)).or_else(|| prioritise(domain, record))
+}
+
+/// Drives with a medium that an unfinished insert or eject has left half in.
+fn half_inserted(domain: &DomainSeen, record: &Record) -> Option<Verdict> {
+    let half = |name: &&String| domain.device(true, name).is_some_and(|device| device.half_inserted);
+    let drives: Vec<_> = vbd_names(record).filter(half).cloned().collect();
+    let tell = "a drive has a medium half in it";
+    (!drives.is_empty()).then_some(Verdict::Repair(Repair::Eject(drives), tell))
 }
 
 /// The flag of a device that an unfinished operation was about and that is not plugged.

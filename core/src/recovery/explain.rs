@@ -45,6 +45,7 @@ fn doing(repair: &Repair) -> String {
         Repair::ForgetImage => "forgetting the image".to_owned(),
         Repair::Unplug { vbds, vifs } => named("unplugging", vbds, vifs),
         Repair::Deactivate { vbds, vifs } => named("deactivating", vbds, vifs),
+        Repair::Eject(vbds) => named("ejecting", vbds, &[]),
         Repair::SetQos(vbds) => named("setting the i/o priority of", vbds, &[]),
         Repair::Remove => "removing it".to_owned(),
         Repair::Rename(to) => format!("renaming it to {to}"),

@@ -73,6 +73,8 @@ pub enum Repair {
         /// Network interfaces.
         vifs: Vec<String>,
     },
+    /// Take out of these drives what is half in them.
+    Eject(Vec<String>),
     /// Set I/O priorities.
     SetQos(Vec<String>),
     /// Remove all rows.

@@ -196,10 +196,12 @@ impl Run {
     fn watched(&mut self, purpose: Purpose, reply: &Result<Answer, Error>) -> Checked {
         match purpose {
             Purpose::Events if matches!(reply, Err(Error::InternalError(text)) if text.contains("too many calls")) => {
+                self.ledger.untold();
                 self.later(20, Later::Listen);
                 Ok(())
             }
             Purpose::Events => {
+                self.ledger.told_again();
                 let barriers = self.watcher.told(reply)?;
                 if barriers > 0 {
                     self.sometimes.hit(Property::BarrierReleased);

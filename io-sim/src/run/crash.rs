@@ -1,6 +1,7 @@
 //! The daemon is killed, the host is reset, and a daemon starts again.
 
 use super::{Later, Phase, Run};
+use crate::fault::Kind;
 use crate::fleet::pick;
 use crate::journal::Tail;
 use crate::oracle::{Checked, rest};
@@ -30,7 +31,7 @@ impl Run {
     pub(super) fn crash(&mut self) -> Checked {
         self.struck.count("daemon crash");
         self.mourn();
-        let unwritable = self.world.disk().full || !self.journal.is_idle();
+        let unwritable = self.struck.of(Kind::DiskFull) > 0 || !self.journal.is_idle();
         let tail = self.journal.crash(self.world.disk().full, self.world.choices());
         self.tail(tail);
         self.world.daemon_crash();
@@ -46,7 +47,7 @@ impl Run {
         self.start_again()
     }
 
-    /// What failed could not be marked so on a disk that takes nothing, and is tried once more.
+    /// What failed could not be marked so on a disk that took nothing then, and is tried once more.
     fn excuse_reboots(&mut self) {
         for (place, shape) in self.swarm.shapes.iter().enumerate() {
             let intents = shape.ids.iter().filter_map(|id| self.shelf.of(*id)?.intent.as_ref());

@@ -5,7 +5,7 @@ use super::event::{Event, Moment};
 use super::fate::Fate;
 use super::pace::Takes;
 use super::world::World;
-use xenops_core::host::{Fault, Outcome, Reply, Request, Wait};
+use xenops_core::host::{DomId, Fault, Outcome, Reply, Request, Wait};
 use xenops_core::machine::EffectId;
 
 /// Where an effect stands.
@@ -91,6 +91,17 @@ impl World {
             }
         }
         self.settle();
+    }
+
+    /// Whether a request is on its way that will do something to a domain.
+    pub fn will_act_on(&self, domid: DomId) -> bool {
+        let acts = |stage: &Stage| match stage {
+            Stage::Due(request) | Stage::DuePartly(request) => {
+                matches!(&**request, Request::Domain(on, _) if *on == domid)
+            }
+            _ => false,
+        };
+        self.flights.values().any(|flight| acts(&flight.stage))
     }
 
     /// Its moment: the request is applied.

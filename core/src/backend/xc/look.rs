@@ -4,6 +4,7 @@ use super::{device, paths};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Host, Observation};
 use crate::host::{DomId, DomainAct, DomainInfo, Found, Nodes, Query, Reply, Request, Role, StorageCall};
 use crate::interface::Disk;
+use crate::interface::vbd::Kind;
 
 /// What a client sees as the guest agent's map: where, and how many levels. Upstream's depths count from 0.
 const AGENT: [(&str, u32); 8] = [
@@ -54,7 +55,8 @@ pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
         ask_the_host(host, &mut domain).await?;
         seen.domains.push(domain);
     }
-    let stored = context.vbds.iter().any(|vbd| matches!(vbd.backend, Some(Disk::Vdi(_))))
+    // What is in a drive need not be what its row names.
+    let stored = context.vbds.iter().any(|vbd| vbd.ty == Kind::Cdrom || matches!(vbd.backend, Some(Disk::Vdi(_))))
         || context.extra.as_ref().is_some_and(|extra| !extra.attached_vdis.is_empty());
     let living = seen.domains.iter().map(|domain| domain.info.domid).filter(|_| stored);
     let domids: Vec<_> = living.chain(seen.leftovers.iter().copied()).collect();
@@ -189,6 +191,9 @@ fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
         backend_state: if device.backend.is_empty() { None } else { Some(device.state().unwrap_or(0)) },
         online: device.online(),
         kthread_pid: device.backend_value("kthread-pid").and_then(|pid| pid.parse().ok()),
+        half_inserted: device.kind == "qdisk"
+            && device.private.get("dp-id").is_some()
+            && device.backend_value("vdi").is_none(),
         disk: device.backend_value("vdi").and_then(|json| serde_json::from_str(json).ok()),
         qos: device.private.get("qos").map(str::to_owned),
         frontend_closed: frontends.get(&front) == Some("6"),

@@ -2,6 +2,9 @@
 //!
 //! Epochs are of the disks that rows name, from their VM's start to its end: one of a medium that is ejected stays as
 //! long as its row names it, and a medium that is inserted has none, for what is in a drive is not written.
+//!
+//! The private `dp-id` comes before the datapath and goes after it; the back end's `vdi` comes last and goes first.
+//! Where the first stands without the second an insert or eject stopped half way, and recovery ejects.
 
 use super::device::{self, Device};
 use super::{device_model, guest, paths, vbd};
@@ -25,31 +28,38 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         // A datapath holds one disk: the one that is in the drive has to leave it first.
         eject(host, device).await?;
     }
+    let trusted = || Guard::Exists(paths::trusted(domid, "vbd", drive.devid));
     let path = match disk {
         Disk::Local(path) => path.clone(),
-        Disk::Vdi(vdi) => vbd::attach(host, vbd, vdi, domid).await?.params,
+        Disk::Vdi(vdi) => {
+            let private = paths::private(&context.text, &drive.kind, drive.devid);
+            let mut batch = Batch::new();
+            batch.guard(trusted());
+            batch.write(paths::below(&private, "dp-id"), vbd::datapath(domid, device));
+            batch.write(paths::below(&private, "vdi-id"), vdi);
+            if !host.store(batch).await? {
+                return Err(Error::DeviceNotConnected.into());
+            }
+            let attached = vbd::attach(host, vbd, vdi, domid).await?;
+            vbd::activate(host, vbd, vdi, domid).await?;
+            attached.params
+        }
     };
     let mut batch = Batch::new();
-    batch.guard(Guard::Exists(paths::trusted(domid, "vbd", drive.devid)));
+    batch.guard(trusted());
     batch.write(format!("{}/params", drive.backend_path()), format!("aio:{path}"));
-    batch.write(format!("{}/vdi", drive.backend_path()), vbd::json(disk));
-    if let Disk::Vdi(vdi) = disk {
-        let private = paths::private(&context.text, &drive.kind, drive.devid);
-        batch.write(format!("{private}/dp-id"), vbd::datapath(domid, device));
-        batch.write(format!("{private}/vdi-id"), vdi);
-    }
     if !host.store(batch).await? {
         return Err(Error::DeviceNotConnected.into());
-    }
-    if matches!(disk, Disk::Vdi(_)) {
-        host.change(Change::Extra(ExtraChange::NotAttached(device.to_owned()))).await?;
     }
     if device_model::has(context, device) {
         let medium = json!({"id": device_model::drive(drive.devid), "filename": path, "format": "raw"});
         device_model::ask(host, domid, "blockdev-change-medium", medium).await?;
         record(host, device, drive.devid, Some(path)).await?;
     }
-    Ok(())
+    let mut batch = Batch::new();
+    batch.guard(trusted());
+    batch.write(format!("{}/vdi", drive.backend_path()), vbd::json(disk));
+    if host.store(batch).await? { Ok(()) } else { Err(Error::DeviceNotConnected.into()) }
 }
 
 /// Take the medium out. An empty drive stays as it is.

@@ -5,19 +5,19 @@ use super::process::{self, internal};
 use super::script::{self, Call};
 use super::{device_model, guest, paths};
 use crate::backend::{Change, Context, ExtraChange, Failure, Host, ionice_words};
-use crate::host::{Batch, Condition, DomId, Exit, Found, Guard, Query, StorageCall};
+use crate::host::{Attached, Batch, Condition, DomId, Exit, Found, Guard, Query, StorageCall};
 use crate::interface::device_number::{Bus, DeviceNumber};
 use crate::interface::vbd::{Kind, Mode};
 use crate::interface::{Disk, Error, Vbd};
 
 /// What is behind a disk, ready to be opened.
-pub(super) struct Source {
+struct Source {
     /// Path; empty for a drive without medium.
-    pub(super) params: String,
+    params: String,
     /// Back end's kind if the storage prefers one.
-    pub(super) kind: Option<String>,
+    kind: Option<String>,
     /// How the storage attached it.
-    pub(super) record: Option<String>,
+    record: Option<String>,
 }
 
 /// The storage's name for a disk of a domain.
@@ -46,7 +46,7 @@ pub(super) async fn plug_with(host: &Host, vbd: &Vbd, disk: Option<&Disk>) -> Re
             if host.value(paths::active(&context.text, "vbd", device)).await?.as_deref() != Some("1") {
                 return Ok(());
             }
-            attach(host, vbd, vdi, domid).await?
+            stored(host, vbd, vdi, domid).await?
         }
         Some(Disk::Local(path)) => Source { params: path.clone(), kind: None, record: None },
         None => Source { params: String::new(), kind: None, record: None },
@@ -74,16 +74,24 @@ pub(super) async fn plug_with(host: &Host, vbd: &Vbd, disk: Option<&Disk>) -> Re
     Ok(())
 }
 
-/// Attach and activate; recorded in between, so that a datapath without a device is known.
-pub(super) async fn attach(host: &Host, vbd: &Vbd, vdi: &str, domid: DomId) -> Result<Source, Failure> {
-    let device = vbd.id.device.as_str();
-    let (dp, vdi) = (datapath(domid, device), vdi.to_owned());
+/// Have the storage ready what is behind a disk.
+pub(super) async fn attach(host: &Host, vbd: &Vbd, vdi: &str, domid: DomId) -> Result<Attached, Failure> {
+    let dp = datapath(domid, &vbd.id.device);
     let read_write = vbd.mode == Mode::ReadWrite && vbd.ty != Kind::Cdrom;
-    let call = StorageCall::Attach { dp: dp.clone(), vdi: vdi.clone(), domid, read_write };
-    let attached = host.attach(call).await?;
-    let change = ExtraChange::Attached(device.to_owned(), attached.record.clone());
+    host.attach(StorageCall::Attach { dp, vdi: vdi.to_owned(), domid, read_write }).await
+}
+
+/// Have the storage let it be read and written.
+pub(super) async fn activate(host: &Host, vbd: &Vbd, vdi: &str, domid: DomId) -> Result<(), Failure> {
+    host.storage(StorageCall::Activate { dp: datapath(domid, &vbd.id.device), vdi: vdi.to_owned() }).await
+}
+
+/// What is behind a disk of the storage; recorded in between, so that a datapath without a device is known.
+async fn stored(host: &Host, vbd: &Vbd, vdi: &str, domid: DomId) -> Result<Source, Failure> {
+    let attached = attach(host, vbd, vdi, domid).await?;
+    let change = ExtraChange::Attached(vbd.id.device.clone(), attached.record.clone());
     host.change(Change::Extra(change)).await?;
-    host.storage(StorageCall::Activate { dp, vdi }).await?;
+    activate(host, vbd, vdi, domid).await?;
     Ok(Source { params: attached.params, kind: attached.backend_kind, record: Some(attached.record) })
 }
 

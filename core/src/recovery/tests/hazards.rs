@@ -453,6 +453,15 @@ fn s26_a_reboot_cut_short_by_a_crash_of_the_host_starts_nothing() {
     assert_eq!(world.repair(), Some(Repair::Clean { suspended: false }));
 }
 
+// In `devices::tend`, drop `.or_else(|| half_inserted(domain, record))`.
+#[test]
+fn a_medium_that_is_half_in_is_ejected() {
+    let mut world = World::running();
+    let device = world.domain().devices.iter_mut().find(|device| device.name.as_deref() == Some("xvda")).unwrap();
+    device.half_inserted = true;
+    assert_eq!(world.converge(), (vec![Repair::Eject(vec!["xvda".into()])], Verdict::Sensible(Sensible::Running)));
+}
+
 // In `devices::tend`, drop `.or_else(|| prioritise(domain, record))`.
 #[test]
 fn a_priority_in_force_is_compared_with_the_row() {

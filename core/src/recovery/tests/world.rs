@@ -308,6 +308,12 @@ impl World {
             MicroOp::VifPlug(device) => self.plug("vif", device, fuel),
             MicroOp::VbdUnplug { device, .. } => self.unplug("vbd", device, fuel),
             MicroOp::VifUnplug { device, .. } => self.unplug("vif", device, fuel),
+            MicroOp::VbdEject(device) => {
+                fuel.burn()?;
+                let is_it = |seen: &&mut DeviceSeen| seen.name.as_deref() == Some(device) && seen.kind != "vif";
+                self.own()?.devices.iter_mut().find(is_it).ok_or(Stopped::Refused)?.half_inserted = false;
+                Ok(())
+            }
             MicroOp::VbdSetQos(device) => {
                 fuel.burn()?;
                 let row = self.subject.vbds.iter().find(|vbd| vbd.id.device == *device).ok_or(Stopped::Refused)?;
@@ -584,6 +590,7 @@ pub(super) fn plugged(kind: &str, name: &str) -> DeviceSeen {
         online: true,
         kthread_pid: None,
         disk: None,
+        half_inserted: false,
         qos: None,
         frontend_closed: false,
         unplug_asked: false,

@@ -210,14 +210,13 @@ fn media_are_ejected_and_inserted() {
     world.ok(MicroOp::VbdEject("hdc".to_owned()));
     let expected = r#"
         read 5
+        store scratch/private/qdisk/5632/dp-id=vbd/7/hdc scratch/private/qdisk/5632/vdi-id=sr/iso
         attach vbd/7/hdc sr/iso ro
-        record extra: attached
         activate vbd/7/hdc
-        store back/qdisk/7/5632/params=aio:/dev/sr/iso back/qdisk/7/5632/vdi=["VDI","sr/iso"] \
-        scratch/private/qdisk/5632/dp-id=vbd/7/hdc scratch/private/qdisk/5632/vdi-id=sr/iso
-        record extra: not attached
+        store back/qdisk/7/5632/params=aio:/dev/sr/iso
         Qmp(7, "blockdev-change-medium", "{\"filename\":\"/dev/sr/iso\",\"format\":\"raw\",\"id\":\"ide-5632\"}")
-        record extra: qemu disk"#;
+        record extra: qemu disk
+        store back/qdisk/7/5632/vdi=["VDI","sr/iso"]"#;
     let iso = Disk::Vdi("sr/iso".to_owned());
     assert_eq!(trace(&mut world, MicroOp::VbdInsert("hdc".to_owned(), iso.clone())), lines(expected));
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
@@ -229,6 +228,24 @@ fn media_are_ejected_and_inserted() {
     let disk = Disk::Local("/b.iso".to_owned());
     let insert = MicroOp::VbdInsert("hdd".to_owned(), disk);
     assert_eq!(error(world.run(insert)), Error::DeviceNotConnected);
+}
+
+// In `medium::insert`, write `dp-id` beside `params` or `vdi` beside it, or drop `half_inserted` from `look`.
+#[test]
+fn an_insert_cut_short_anywhere_is_seen_and_ejected() {
+    for after in 0..12 {
+        let mut world = with_drives();
+        world.ok(MicroOp::VbdEject("hdc".to_owned()));
+        world.cancelled_after = Some(after);
+        let inserted = world.run(MicroOp::VbdInsert("hdc".to_owned(), Disk::Vdi("sr/iso".to_owned())));
+        world.cancelled_after = None;
+        let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
+        let drive = seen.domains[0].device(true, "hdc").unwrap();
+        assert_eq!(inserted.is_ok(), drive.disk.is_some(), "cancelled after {after}");
+        assert!(world.datapaths.is_empty() || drive.half_inserted || drive.disk.is_some(), "cancelled after {after}");
+        world.ok(MicroOp::VbdEject("hdc".to_owned()));
+        assert!(world.datapaths.is_empty(), "cancelled after {after}");
+    }
 }
 
 #[test]
