@@ -8,12 +8,13 @@ use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::Choices;
 
 /// Each with the fault.
-const KEPT: [(u64, &str); 7] = [
+const KEPT: [(u64, &str); 8] = [
     (2_000_736, "the datapath of a medium whose record found no space was known to nobody"),
     (3_021_391, "a verdict outlived what it was of: somebody had looked meanwhile, and seen the domain die"),
     (4_003_534, "of the simulator: a reboot that failed for want of space, which its record could not say either"),
     (4_019_266, "the same"),
     (3_000_016, "of the simulator: a claim about a moment that had passed when its watcher was let in"),
+    (5_012_513, "of the simulator: a watcher that was shut out knew at rest what it had known before"),
     (3_012_726, "of the simulator: a pause that came late, after its task had failed"),
     (3_022_188, "of the simulator: a task that was destroyed before its watcher was let in"),
 ];

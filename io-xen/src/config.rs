@@ -104,6 +104,7 @@ fn settings(options: &Options, simulated: bool) -> Result<Settings, Failure> {
     let time = |name| nanoseconds(options.seconds(name));
     let defaults = Settings::default();
     Ok(Settings {
+        instance: options.text("queue").to_owned(),
         // As upstream's simulator: nobody wants to wait for a simulated guest that reboots early.
         minimum_reboot_delay: if simulated { 0 } else { defaults.minimum_reboot_delay },
         hotplug_timeout: time("hotplug_timeout"),

@@ -268,3 +268,41 @@ fn a_guest_is_talked_to_on_its_console() {
         daemon.kill();
     }
 }
+
+// In `Machine::check_begin`, drop the question for a foreigner; in `decide`, for what a restart does by itself.
+#[test]
+fn a_domain_of_another_instance_is_refused_by_that_name() {
+    let place = Place::new("instances");
+    let host = format!("simulated:{}", place.path("host").display());
+    let named = |name: &str| {
+        let mut command = place.command_on(&host);
+        command.arg(format!("--queue={name}"));
+        Daemon::start(command, &place.path("sockets"))
+    };
+    let one = named("org.xen.xapi.xenops.one");
+    add(&one, A);
+    assert!(completes(&one, "VM.start", json!({"id": A, "paused": false})));
+    let started = state(&one, A);
+    one.kill();
+
+    let two = named("org.xen.xapi.xenops.two");
+    for (method, params) in [
+        ("VM.shutdown", json!({"id": A, "timeout": null})),
+        ("VM.reboot", json!({"id": A, "timeout": null})),
+        ("VM.unpause", json!({"id": A})),
+    ] {
+        let task = two.call(method, params).unwrap();
+        let mut shown = Value::Null;
+        eventually("a task ends", || {
+            shown = two.call("Task.stat", json!({"id": task})).unwrap()["state"].clone();
+            shown[0] != json!("Pending")
+        });
+        assert!(shown[0] == "Failed" && shown.to_string().contains("org.xen.xapi.xenops.one"), "{method}: {shown}");
+    }
+    assert_eq!(state(&two, A), started);
+    two.kill();
+
+    let one = named("org.xen.xapi.xenops.one");
+    assert_eq!(state(&one, A), started);
+    assert!(completes(&one, "VM.shutdown", json!({"id": A, "timeout": null})));
+}

@@ -29,6 +29,8 @@ pub struct DomainSeen {
     pub info: DomainInfo,
     /// `/local/domain/<d>` exists.
     pub introduced: bool,
+    /// The name of the instance that made it; none if that was upstream's daemon, which writes none.
+    pub instance: Option<String>,
     /// `action-request`, if any.
     pub action_request: Option<String>,
     /// A suspend request that the guest has not taken: `control/shutdown`.
@@ -112,6 +114,11 @@ impl Observation {
         self.domains.len() == other.domains.len()
             && self.domains.iter().zip(&other.domains).all(|(one, other)| same(one, other))
             && rest(self) == rest(other)
+    }
+
+    /// Another instance than this one that a domain of the VM belongs to.
+    pub fn foreigner(&self, instance: &str) -> Option<&str> {
+        self.domains.iter().filter_map(|domain| domain.instance.as_deref()).find(|name| *name != instance)
     }
 
     /// Domains that are not being torn down already.

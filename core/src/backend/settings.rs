@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Upstream's keys, by upstream's names; each default is upstream's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
+    /// `queue`: this instance's name, which its domains carry.
+    pub instance: String,
     /// `hotplug_timeout`
     pub hotplug_timeout: u64,
     /// `qemu_dm_ready_timeout`
@@ -37,6 +39,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            instance: "org.xen.xapi.xenops.classic".to_owned(),
             hotplug_timeout: 300 * SECOND,
             qemu_dm_ready_timeout: 300 * SECOND,
             domain_shutdown_ack_timeout: 60 * SECOND,

@@ -376,6 +376,11 @@ impl Machine {
             // Only an import begins without a row.
             return Ok(());
         }
+        let instance = &self.config.settings.instance;
+        if let Some(name) = slot.seen.as_ref().and_then(|seen| seen.foreigner(instance)) {
+            let text = format!("vm's domain belongs to the instance {name:?}; ask that one");
+            return Err(Error::InternalError(text));
+        }
         if let Some(Verdict::Stuck(tell)) = slot.verdict
             && !op.is_hard_poweroff()
         {

@@ -17,6 +17,9 @@ use std::cmp::Reverse;
 /// What makes this VM sensible, if it is not. Used when the daemon starts, when an operation has ended in any way,
 /// and when a guest may have done something.
 pub fn decide(record: &Record, seen: &Observation, settings: &Settings, now: Now) -> Verdict {
+    if let Some(name) = seen.foreigner(&settings.instance) {
+        return Verdict::Foreign(name.to_owned());
+    }
     let case = Case { record, seen, settings, now };
     if let Some(Goal::Rename(to)) = record.goal().filter(|_| !case.is_renamed()) {
         return Verdict::Repair(Repair::Rename(*to), "it is being renamed");
@@ -107,7 +110,7 @@ impl Case<'_> {
         let verdict = self.with_domain(domain);
         let clears = match &verdict {
             Verdict::Repair(repair, _) => repair.clears(),
-            Verdict::Stuck(_) => true,
+            Verdict::Stuck(_) | Verdict::Foreign(_) => true,
             Verdict::Sensible(_) => false,
         };
         let beside: Vec<_> = others.iter().map(|other| other.info.domid).chain(self.remains()).collect();

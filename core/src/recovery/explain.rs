@@ -9,6 +9,7 @@ pub fn explain(verdict: &Verdict) -> String {
         Verdict::Sensible(state) => format!("sensible: {}", resting(*state)),
         Verdict::Repair(repair, tell) => format!("{} would make it so: {tell}", doing(repair)),
         Verdict::Stuck(tell) => format!("stuck: {tell}"),
+        Verdict::Foreign(name) => format!("its domain belongs to the instance {name:?}, which looks after it"),
     }
 }
 

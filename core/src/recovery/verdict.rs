@@ -11,6 +11,8 @@ pub enum Verdict {
     Repair(Repair, &'static str),
     /// Nothing safe can be done; an administrator must look. The text says what was seen.
     Stuck(&'static str),
+    /// It has a domain that belongs to another instance, of this name, and is left to that one.
+    Foreign(String),
 }
 
 /// The states that a VM may rest in.

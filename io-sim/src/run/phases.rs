@@ -199,7 +199,9 @@ impl Run {
         let idle = self.inbox.is_empty() && self.journal.is_idle() && self.flights.is_empty();
         let waits = |open: &Open| !matches!(open.who, Who::Watcher(_));
         let clients = self.clients.iter().all(Client::is_free);
+        let listens = !self.later.values().any(|what| matches!(what, Later::Listen));
         idle && clients
+            && listens
             && self.machine.is_at_rest()
             && self.world.at_rest()
             && !self.open.values().any(waits)

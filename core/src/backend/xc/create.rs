@@ -189,6 +189,7 @@ fn domain_tree(
     batch.remove(&domain).remove(&hidden).remove(&libxl);
     batch.mkdir(&domain, Perms::readable(0, domid));
     batch.mkdir(&hidden, Perms::dom0()).mkdir(&libxl, Perms::dom0());
+    batch.write(paths::instance(domid), &context.settings.instance);
     if !mutant!(NoMark) {
         batch.write(paths::action_request(domid), "poweroff");
     }

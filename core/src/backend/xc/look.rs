@@ -106,6 +106,7 @@ fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let one = |name: &str| Query::Value(paths::below(&domain, name));
     let mut queries = vec![
         Query::Value(domain.clone()),
+        Query::Value(paths::instance(domid)),
         one("action-request"),
         one("console/tty"),
         one("console/vnc-port"),
@@ -125,6 +126,7 @@ fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
 fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u64) -> DomainSeen {
     let domid = info.domid;
     let introduced = value(found).is_some();
+    let instance = value(found);
     let action_request = value(found);
     let (tty, vnc_port, serial) = (value(found), value(found), value(found));
     let device_model = value(found).is_some();
@@ -156,6 +158,7 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
     let number = |key: &str| memory.get(key)?.parse().ok();
     DomainSeen {
         introduced,
+        instance,
         action_request,
         pending_shutdown,
         devices: devices.iter().map(|device| of_device(device, &frontends)).collect(),

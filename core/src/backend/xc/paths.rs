@@ -55,6 +55,11 @@ pub(super) fn hidden(domid: DomId) -> String {
     path!("xenops/domain", domid)
 }
 
+/// Which instance made a domain: another one leaves it alone.
+pub(super) fn instance(domid: DomId) -> String {
+    path!("xenops/domain", domid, "instance")
+}
+
 /// `/libxl/<d>`: what tools of libxl look for.
 pub(super) fn libxl(domid: DomId) -> String {
     path!("libxl", domid)

@@ -453,6 +453,24 @@ fn s26_a_reboot_cut_short_by_a_crash_of_the_host_starts_nothing() {
     assert_eq!(world.repair(), Some(Repair::Clean { suspended: false }));
 }
 
+// In `decide`, drop the question for a foreigner.
+#[test]
+fn a_domain_of_another_instance_is_left_to_it() {
+    for mut world in [World::running(), World::halted()] {
+        if world.seen.domains.is_empty() {
+            // Not even what is left of one is ours to clear.
+            world.seen.domains = World::running().seen.domains;
+            world.seen.domains[0].info.dying = true;
+        }
+        world.intent = Some(committed(Goal::Poweroff));
+        assert!(world.repair().is_some());
+        world.seen.domains[0].instance = Some(crate::backend::Settings::default().instance);
+        assert!(world.repair().is_some());
+        world.seen.domains[0].instance = Some("org.xen.xapi.xenops.other".to_owned());
+        assert_eq!(world.decide(), Verdict::Foreign("org.xen.xapi.xenops.other".to_owned()));
+    }
+}
+
 // In `devices::tend`, drop `.or_else(|| half_inserted(domain, record))`.
 #[test]
 fn a_medium_that_is_half_in_is_ejected() {

@@ -555,6 +555,7 @@ pub(super) fn unbuilt(handle: Uuid, domid: DomId) -> DomainSeen {
             cpu_time: 0,
             vcpus: 1,
         },
+        instance: None,
         introduced: false,
         action_request: None,
         pending_shutdown: None,

@@ -16,7 +16,7 @@ fn create_makes_the_record_the_domain_and_its_tree() {
         domain 7 SetMaxMem(137216)
         store -7 -hidden/7 -/libxl +7 +hidden/7 +/libxl +7/action-request +7/vm +7/name +7/cpu +7/memory +7/device \
         +7/feature +7/error +7/drivers +7/control +7/attr +7/xenserver +7/data +7/messages +7/vm-data +7/hvmloader \
-        +7/rrd +7/platform +7/domain-type +vm -vm/uuid +vm/uuid -vm/name +vm/name +vm/domains +scratch/hotplug +7/unique-domain-id (82)";
+        +7/rrd +7/platform +7/domain-type +vm -vm/uuid +vm/uuid -vm/name +vm/name +vm/domains +scratch/hotplug +7/unique-domain-id (83)";
     assert_eq!(trace(&mut world, MicroOp::VmCreate), lines(expected));
     let twice = Error::AlreadyExists("domain".to_owned(), UUID.to_owned());
     assert_eq!(world.run(MicroOp::VmCreate), Err(Failure::Error(twice)));
@@ -387,10 +387,11 @@ fn a_look_sees_all_in_two_questions() {
     world.write("/local/domain/7/control/shutdown", "suspend");
     world.trace.clear();
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
-    assert_eq!(world.trace, ["find domains", "read 28"]);
+    assert_eq!(world.trace, ["find domains", "read 29"]);
     assert_eq!((seen.active_vbds.join(" "), seen.active_vifs.join(" ")), ("xvda xvdb".to_owned(), "0".to_owned()));
     let domain = &seen.domains[0];
     assert!(domain.complete() && domain.uncooperative && domain.introduced && seen.leftovers.is_empty());
+    assert_eq!(domain.instance.as_deref(), Some("org.xen.xapi.xenops.classic"));
     assert_eq!(domain.pending_shutdown.as_deref(), Some("suspend"));
     assert_eq!((domain.memory_target, domain.vcpus_online), (Some(131_072), 1));
     assert_eq!(domain.console_tty.as_deref(), Some("/dev/pts/0"));
