@@ -49,24 +49,16 @@ pub struct Client {
     intends: Vec<(usize, Action)>,
 }
 
-/// What a client sees of the run when it decides.
+/// What a client sees of a VM when it decides what to ask of it.
 pub struct Scene<'a> {
     /// What the run is like.
     pub swarm: &'a Swarm,
-    /// The VMs: by which name each goes now, and how it stands.
-    pub vms: &'a [(Uuid, Standing)],
-    /// VMs that are being given a name or a row.
-    pub naming: &'a [bool],
-    /// VMs whose image, should it be imported, would be their guest's last state.
-    pub fresh: &'a [bool],
-}
-
-/// What a client does.
-pub enum Deed {
-    /// It asks for this, tagged so that a trigger can find it.
-    Ask(Asked, Call),
-    /// It looks after its task, or tells the daemon to forget it.
-    Tend(Call),
+    /// By which name the VM goes now, and how it stands.
+    pub vm: (Uuid, Standing),
+    /// It is being given a name or a row.
+    pub naming: bool,
+    /// Its image, should it be imported, would be its guest's last state.
+    pub fresh: bool,
 }
 
 impl Client {
@@ -99,31 +91,44 @@ impl Client {
         *self = Client { mind: Mind::Free { at }, exported: self.exported.take(), ..Client::new(id) };
     }
 
-    /// Its moment has come.
-    pub fn act(&mut self, scene: &Scene, choices: &mut Choices) -> Deed {
-        if let Mind::Follows { task, asked, every, .. } = &self.mind {
-            let call = Call::TaskStat { id: task.to_string() };
-            self.mind = Mind::Polls { task: *task, asked: asked.clone(), every: *every };
-            return Deed::Tend(call);
+    /// Its moment has come: it looks after its task, if it has one.
+    pub fn tend(&mut self) -> Option<Call> {
+        let Mind::Follows { task, asked, every, .. } = &self.mind else { return None };
+        let call = Call::TaskStat { id: task.to_string() };
+        self.mind = Mind::Polls { task: *task, asked: asked.clone(), every: *every };
+        Some(call)
+    }
+
+    /// It turns to one of so many VMs, perhaps with something in mind.
+    pub fn turn(&mut self, vms: u32, choices: &mut Choices) -> (usize, Option<Action>) {
+        match self.intends.pop().filter(|_| !choices.odds(Concern::Workload, 8)) {
+            Some((place, action)) => (place, Some(action)),
+            None => (choices.choose(Concern::Workload, vms) as usize, None),
         }
-        let intended = self.intends.pop().filter(|_| !choices.odds(Concern::Workload, 8));
-        let place = intended
-            .map_or_else(|| choices.choose(Concern::Workload, scene.vms.len() as u32) as usize, |(place, _)| place);
-        let (mut id, standing) = scene.vms[place];
+    }
+
+    /// It asks for something, tagged so that a trigger can find it.
+    pub fn ask(
+        &mut self,
+        (place, intended): (usize, Option<Action>),
+        scene: &Scene,
+        choices: &mut Choices,
+    ) -> (Asked, Call) {
+        let (mut id, standing) = scene.vm;
         let shape: &Shape = &scene.swarm.shapes[place];
-        let mut action = intended.map_or_else(|| scene.swarm.workload.next(standing, choices), |(_, action)| action);
-        if action.names() && scene.naming[place] {
+        let mut action = intended.unwrap_or_else(|| scene.swarm.workload.next(standing, choices));
+        if action.names() && scene.naming {
             action = Action::VmStat;
         }
         let astray = choices.odds(Concern::Workload, scene.swarm.workload.silly.saturating_mul(2));
         if astray && !action.names() {
             id = if id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
         }
-        let target = Target { shape, id, exported: self.exported(scene.fresh[place]), task: self.last_task };
+        let target = Target { shape, id, exported: self.exported(scene.fresh), task: self.last_task };
         let call = action.call(&target, choices);
         let asked = Asked { action, place, id };
         self.mind = Mind::Asks(asked.clone());
-        Deed::Ask(asked, call)
+        (asked, call)
     }
 
     /// What it exported before, unless that would bring back an image which has been used since.

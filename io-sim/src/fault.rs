@@ -41,7 +41,7 @@ kinds! {
     SlowDisk "slow disk",
     /// A guest stops by itself, at any moment.
     GuestStops "guest event",
-    /// Somebody else destroys a domain.
+    /// Somebody else destroys a domain, as `xl destroy` does.
     Destroyed "external destroy",
     /// Somebody sets the host's clock.
     ClockJump "clock jump",

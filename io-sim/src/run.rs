@@ -20,7 +20,6 @@ use crate::sometimes::Sometimes;
 use crate::swarm::{Profile, Swarm};
 use crate::trace::Trace;
 use crate::watcher::{Purpose, Watcher};
-use crate::workload::Standing;
 use crate::world::{Choices, Tape, World};
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
@@ -175,7 +174,6 @@ pub struct Run {
     shelf: Shelf,
     domains: Domains,
     events: Vec<Event>,
-    standings: Vec<(Uuid, Standing)>,
     first: Picture,
     batch: Vec<String>,
     recovering: u64,

@@ -59,7 +59,8 @@ pub struct Domains {
     known: BTreeMap<DomId, Known>,
     names: BTreeMap<Uuid, usize>,
     foreign: Option<(DomId, Uuid)>,
-    boot: u64,
+    /// The host's start, and the hypervisor's changes since then, when they were last looked at.
+    looked: (u64, u64),
     /// Whose those were that have gone, and when.
     gone: BTreeMap<DomId, (Option<usize>, u64)>,
 }
@@ -67,7 +68,7 @@ pub struct Domains {
 impl Domains {
     /// For a fleet of which these are the names.
     pub fn new(names: BTreeMap<Uuid, usize>, foreign: Option<(DomId, Uuid)>) -> Domains {
-        Domains { known: BTreeMap::new(), names, foreign, boot: 1, gone: BTreeMap::new() }
+        Domains { known: BTreeMap::new(), names, foreign, looked: (1, 0), gone: BTreeMap::new() }
     }
 
     /// A client was told of these domains of a VM: each was its at some moment since then.
@@ -85,8 +86,12 @@ impl Domains {
 
     /// What has happened since the last look; none of it may break a rule.
     pub fn look(&mut self, world: &World, events: &mut Vec<Event>) -> Checked {
-        if world.now().boot != self.boot {
-            self.boot = world.now().boot;
+        let now = (world.now().boot, world.hypervisor().changes());
+        if now == self.looked {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.looked, now);
+        if now.0 != before.0 {
             self.foreign = None;
             self.known.clear();
             self.gone.clear();

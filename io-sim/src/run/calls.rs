@@ -2,7 +2,7 @@
 
 use super::{Chore, Later, Phase, Run, Who};
 use crate::action::Action;
-use crate::client::{Asked, Deed, Scene};
+use crate::client::{Asked, Scene};
 use crate::fleet::pick;
 use crate::ledger::{Ended, Key};
 use crate::oracle::{Checked, Violation, state};
@@ -19,20 +19,21 @@ use xenops_core::recovery::Goal;
 impl Run {
     /// A client does what it does next.
     pub(super) fn client_acts(&mut self, n: usize) {
-        self.stand();
         let tag = format!("c{}", self.next_call);
-        let naming: Vec<bool> = (0..self.swarm.shapes.len()).map(|place| self.is_naming(place)).collect();
-        let images = self.swarm.shapes.iter().map(|shape| shape.image());
-        let fresh: Vec<bool> = images.map(|image| self.world.is_latest(&image)).collect();
-        let scene = Scene { swarm: &self.swarm, vms: &self.standings, naming: &naming, fresh: &fresh };
-        let deed = self.clients[n].act(&scene, self.world.choices());
-        match deed {
-            Deed::Tend(call) => self.push_call(n, Who::Client(n, None), tag, call),
-            Deed::Ask(asked, call) => {
-                self.budget -= 1;
-                self.ask(n, asked, tag, call);
-            }
+        if let Some(call) = self.clients[n].tend() {
+            return self.push_call(n, Who::Client(n, None), tag, call);
         }
+        let turn = self.clients[n].turn(self.swarm.shapes.len() as u32, self.world.choices());
+        let shape = &self.swarm.shapes[turn.0];
+        let scene = Scene {
+            swarm: &self.swarm,
+            vm: state::standing(&self.world, &self.shelf, shape),
+            naming: self.is_naming(turn.0),
+            fresh: self.world.is_latest(&shape.image()),
+        };
+        let (asked, call) = self.clients[n].ask(turn, &scene, self.world.choices());
+        self.budget -= 1;
+        self.ask(n, asked, tag, call);
     }
 
     /// Whether a VM is being given a name or a row, as far as anybody can tell.
@@ -43,12 +44,6 @@ impl Run {
         };
         self.ledger.pending_of(place).any(|op| op.asked.action.names())
             || self.swarm.shapes[place].ids.into_iter().any(renamed)
-    }
-
-    /// How each VM stands now, as clients that keep themselves informed know it.
-    fn stand(&mut self) {
-        let shapes = self.swarm.shapes.iter();
-        self.standings = shapes.map(|shape| state::standing(&self.world, &self.shelf, shape)).collect();
     }
 
     fn push_call(&mut self, n: usize, who: Who, tag: String, call: Call) {

@@ -8,7 +8,7 @@ use crate::oracle::{Checked, state};
 use crate::sometimes::Property;
 use crate::world::{Concern, Fate};
 use xenops_core::host::time::SECOND;
-use xenops_core::host::{DomId, DomainAct, Request, ShutdownCode, Token};
+use xenops_core::host::{Batch, DomId, DomainAct, Request, ShutdownCode, Token};
 use xenops_core::interface::Call;
 use xenops_core::machine::{EffectId, Input};
 
@@ -154,6 +154,14 @@ impl Run {
         let Some((place, domid)) = self.some_domain(false) else { return };
         self.struck.count(Kind::Destroyed.name());
         self.ledger.external(place);
+        // libxl's way: what the domain has in xenstore goes first, and its VM's tree with it.
+        let domain = format!("/local/domain/{domid}");
+        let vm = self.world.store().value(&format!("{domain}/vm")).map(str::to_owned);
+        let mut batch = Batch::new();
+        for path in [Some(domain), Some(format!("/libxl/{domid}")), vm].into_iter().flatten() {
+            batch.remove(path);
+        }
+        self.external(Request::Store(batch));
         self.external(Request::Domain(domid, DomainAct::Destroy));
     }
 

@@ -77,7 +77,6 @@ impl Run {
             shelf: Shelf::default(),
             domains,
             events: Vec::new(),
-            standings: Vec::new(),
             batch: Vec::new(),
             recovering: 0,
             guests_stopped: 0,
@@ -97,9 +96,8 @@ impl Run {
 
     /// From the first input to the last.
     pub(super) fn play(&mut self) -> Checked {
-        let swarm = &self.swarm;
-        let text = format!("seed {} {swarm:#?}", self.seed);
-        self.note(|| text);
+        let (seed, swarm) = (self.seed, &self.swarm);
+        self.trace.line(self.world.now().mono, self.steps, || format!("seed {seed} {swarm:#?}"));
         let mut effects = std::mem::take(&mut self.effects);
         self.carry_out(&mut effects)?;
         while self.phase < Phase::Cleared {

@@ -152,10 +152,9 @@ impl World {
     }
 
     fn find_domains(&self, vm: Uuid) -> Vec<xenops_core::host::DomainInfo> {
-        let suffix = vm.text();
         let named = |domid: &DomId| {
             let path = self.store.value(&path::domain(*domid, "vm"));
-            path.and_then(|path| path.strip_prefix("/vm/")) == Some(&*suffix)
+            path.and_then(|path| path.strip_prefix("/vm/")) == Some(&*vm.text())
         };
         let mut domids: Vec<DomId> = self.hypervisor.of(vm).chain(self.hypervisor.tombstones().filter(named)).collect();
         domids.sort_unstable();

@@ -1,6 +1,7 @@
 //! Split devices: what kernel and QEMU know of each back end, whether its front end is there or not.
 
 use super::event::Event;
+use super::pace::Takes;
 use super::path::{self, Place};
 use super::world::World;
 use std::collections::BTreeMap;
@@ -33,8 +34,8 @@ impl Kind {
     }
 
     /// By the back end's directory.
-    pub fn named(name: &str) -> Option<Kind> {
-        [Kind::Vbd, Kind::Qdisk, Kind::Vif].into_iter().find(|kind| kind.name() == name)
+    pub(super) fn named(name: &[u8]) -> Option<Kind> {
+        [Kind::Vbd, Kind::Qdisk, Kind::Vif].into_iter().find(|kind| kind.name().as_bytes() == name)
     }
 }
 
@@ -60,6 +61,13 @@ pub struct Device {
     pub(super) backend_due: bool,
     /// A turn of the front end's driver is on its way.
     pub(super) frontend_due: bool,
+}
+
+impl Device {
+    /// Both drivers will look; which of them does not mean to already.
+    fn begin_turns(&mut self) -> (bool, bool) {
+        (!std::mem::replace(&mut self.backend_due, true), !std::mem::replace(&mut self.frontend_due, true))
+    }
 }
 
 /// All devices.
@@ -92,16 +100,13 @@ impl World {
     pub(super) fn react(&mut self, place: Place) {
         match place {
             Place::Backend(key) => {
-                self.devices.all.entry(key).or_default();
-                self.backend_turn(key);
-                self.frontend_turn(key);
+                let device = self.devices.all.entry(key).or_default();
+                let turns = device.begin_turns();
+                self.turns(key, turns);
             }
             Place::Frontend(domid, disk, devid) => {
                 let kinds: &[Kind] = if disk { &[Kind::Vbd, Kind::Qdisk] } else { &[Kind::Vif] };
-                for kind in kinds {
-                    self.backend_turn(DeviceKey { domid, kind: *kind, devid });
-                    self.frontend_turn(DeviceKey { domid, kind: *kind, devid });
-                }
+                kinds.iter().for_each(|kind| self.device_turns(DeviceKey { domid, kind: *kind, devid }));
             }
             Place::Backends(domid) | Place::Domain(domid) => self.all_turns(domid),
             Place::Shutdown(domid) => self.guest_is_asked(domid),
@@ -115,25 +120,22 @@ impl World {
     /// All drivers of a domain's devices look again.
     pub(super) fn all_turns(&mut self, domid: DomId) {
         let keys: Vec<DeviceKey> = self.devices.of(domid).map(|(key, _)| *key).collect();
-        for key in keys {
-            self.backend_turn(key);
-            self.frontend_turn(key);
+        keys.into_iter().for_each(|key| self.device_turns(key));
+    }
+
+    fn device_turns(&mut self, key: DeviceKey) {
+        if let Some(device) = self.devices.all.get_mut(&key) {
+            let turns = device.begin_turns();
+            self.turns(key, turns);
         }
     }
 
-    fn backend_turn(&mut self, key: DeviceKey) {
-        if let Some(device) = self.devices.all.get_mut(&key)
-            && !std::mem::replace(&mut device.backend_due, true)
-        {
-            self.later(super::pace::Takes::Driver, Event::Backend(key));
+    fn turns(&mut self, key: DeviceKey, (backend, frontend): (bool, bool)) {
+        if backend {
+            self.later(Takes::Driver, Event::Backend(key));
         }
-    }
-
-    pub(super) fn frontend_turn(&mut self, key: DeviceKey) {
-        if let Some(device) = self.devices.all.get_mut(&key)
-            && !std::mem::replace(&mut device.frontend_due, true)
-        {
-            self.later(super::pace::Takes::Driver, Event::Frontend(key));
+        if frontend {
+            self.later(Takes::Driver, Event::Frontend(key));
         }
     }
 

@@ -41,6 +41,7 @@ pub struct Hypervisor {
     handles: BTreeSet<(Uuid, DomId)>,
     next: DomId,
     memory: Memory,
+    changes: u64,
     /// Waits that ask for free memory.
     pub(super) waits: Vec<u64>,
 }
@@ -51,7 +52,7 @@ impl Hypervisor {
         const DOM0: u64 = 1024 * 1024;
         let memory = Memory { total: memory + DOM0, free: memory, scrub: 0 };
         let (domains, handles) = (BTreeMap::new(), BTreeSet::new());
-        let mut hypervisor = Hypervisor { domains, handles, next: 1, memory, waits: Vec::new() };
+        let mut hypervisor = Hypervisor { domains, handles, next: 1, memory, changes: 0, waits: Vec::new() };
         let mut dom0 = domain(0, Uuid::default(), Flavour::Pv, cpus);
         dom0.info.paused = false;
         dom0.info.vcpus = cpus;
@@ -73,7 +74,13 @@ impl Hypervisor {
     }
 
     pub(super) fn get_mut(&mut self, domid: DomId) -> Option<&mut Domain> {
+        self.changes += 1;
         self.domains.get_mut(&domid)
+    }
+
+    /// How often since the host's start a domain may have changed: while this stays, all of them do.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Every domain, dom0 too, by number.
@@ -102,21 +109,23 @@ impl Hypervisor {
             .find(|domid| !self.domains.contains_key(domid))
             .ok_or_else(|| Fault::NoSpace("domain numbers".to_owned()))?;
         self.next = if domid + 1 < FIRST_RESERVED { domid + 1 } else { 1 };
+        self.changes += 1;
         self.domains.insert(domid, domain(domid, spec.handle, spec.flavour, 0));
         self.handles.insert((spec.handle, domid));
         Ok(domid)
     }
 
     pub(super) fn rename(&mut self, domid: DomId, handle: Uuid) {
-        if let Some(domain) = self.domains.get_mut(&domid) {
-            self.handles.remove(&(domain.info.handle, domid));
+        if let Some(domain) = self.get_mut(domid) {
+            let before = std::mem::replace(&mut domain.info.handle, handle);
+            self.handles.remove(&(before, domid));
             self.handles.insert((handle, domid));
-            domain.info.handle = handle;
         }
     }
 
     /// A domain's pages and pool are no longer its own; KiB that must be scrubbed.
     pub(super) fn remove(&mut self, domid: DomId) -> Option<(Domain, u64)> {
+        self.changes += 1;
         let domain = self.domains.remove(&domid)?;
         self.handles.remove(&(domain.info.handle, domid));
         let kib = domain.info.total_pages * PAGE + u64::from(domain.shadow) * 1024;
@@ -126,6 +135,7 @@ impl Hypervisor {
 
     /// Nobody waits any more for domains that are being destroyed.
     pub(super) fn forget_leaving(&mut self) {
+        self.changes += 1;
         self.domains.values_mut().for_each(|domain| domain.leaving.clear());
     }
 

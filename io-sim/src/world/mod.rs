@@ -34,6 +34,7 @@ mod frontend;
 mod helper;
 mod path;
 mod qemu;
+mod rights;
 mod tree;
 mod wait;
 

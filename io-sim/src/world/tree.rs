@@ -1,7 +1,11 @@
 //! The nodes of the simulated xenstore: an arena of nodes, some of which only mark what somebody waits for.
 
-use std::sync::Arc;
-use xenops_core::host::{Perms, Token};
+use super::rights::Seat;
+use hashbrown::HashTable;
+use std::cmp::Ordering;
+use std::hash::Hasher;
+use xenops_core::host::Token;
+use xenops_core::host::hash::Fingerprint;
 
 /// A node's place in the arena.
 pub(super) type Id = u32;
@@ -18,111 +22,64 @@ pub(super) enum Interest {
     Wait(u64),
 }
 
-/// A node. One that is not `present` does not exist for anybody; it stands for somebody's interest in its path.
-#[derive(Clone, Debug)]
+/// A node. One without permissions does not exist for anybody; it stands for somebody's interest in its path.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    pub(super) present: bool,
+    path: String,
+    /// Where in its path its name begins.
+    name: usize,
+    /// Of its path.
+    hash: u64,
+    pub(super) parent: Id,
+    /// Its permissions.
+    pub(super) seat: Option<Seat>,
     pub(super) value: String,
-    pub(super) perms: Arc<Perms>,
     pub(super) interests: Vec<Interest>,
-    parent: Id,
     children: Vec<Child>,
 }
 
-/// A name, with its beginning beside it as a number: most comparisons end there.
-#[derive(Clone, Debug)]
+impl Node {
+    /// All names from the root on.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The last of them; of the root none.
+    pub(super) fn name(&self) -> &str {
+        &self.path[self.name..]
+    }
+
+    /// Whether it exists.
+    pub(super) fn is_present(&self) -> bool {
+        self.seat.is_some()
+    }
+
+    /// Whether anybody needs it.
+    fn is_of_use(&self) -> bool {
+        self.is_present() || !self.interests.is_empty() || !self.children.is_empty()
+    }
+}
+
+/// A child, with the beginning of its name beside it as a number: most comparisons end there.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Child {
     beginning: u64,
-    name: Name,
     pub(super) id: Id,
 }
 
-/// A node's name; most are short and stand in place.
-#[derive(Clone, Debug)]
-enum Name {
-    Short(u8, [u8; SHORT]),
-    Long(Box<str>),
-}
-
-const SHORT: usize = 15;
-
-impl Name {
-    fn new(name: &str) -> Name {
-        if name.len() > SHORT {
-            return Name::Long(name.into());
-        }
-        let mut bytes = [0; SHORT];
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
-        Name::Short(name.len() as u8, bytes)
-    }
-
-    fn text(&self) -> &str {
-        match self {
-            Name::Short(length, bytes) => {
-                std::str::from_utf8(&bytes[..usize::from(*length)]).expect("it was made of a text")
-            }
-            Name::Long(name) => name,
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Name::Short(length, bytes) => &bytes[..usize::from(*length)],
-            Name::Long(name) => name.as_bytes(),
-        }
-    }
-}
-
-/// All nodes.
+/// All nodes. Each is found by its path at once, and from there by its parent and its children.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
     free: Vec<Id>,
-    nobody: Arc<Perms>,
-    trail: Trail,
-}
-
-/// The last path that was reached, and its nodes: where each name ends, and which node it is. Paths that come one
-/// after the other mostly begin alike, and are found from where they part.
-#[derive(Clone, Debug, Default)]
-struct Trail {
-    path: String,
-    nodes: Vec<(usize, Id)>,
-}
-
-impl Trail {
-    /// How many of its nodes stand on this path too.
-    fn shared(&self, path: &str) -> usize {
-        let common = common(self.path.as_bytes(), path.as_bytes());
-        let on_path =
-            |(end, _): &&(usize, Id)| *end <= common && matches!(path.as_bytes().get(*end), None | Some(b'/'));
-        let mut shared = self.nodes.partition_point(|(end, _)| *end <= common);
-        // Only the last name within what is common may go on differently.
-        if shared > 0 && Some(&self.nodes[shared - 1]).filter(on_path).is_none() {
-            shared -= 1;
-        }
-        shared
-    }
-
-    fn clear(&mut self) {
-        self.path.clear();
-        self.nodes.clear();
-    }
-}
-
-/// The length of what two texts begin with.
-fn common(a: &[u8], b: &[u8]) -> usize {
-    let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
-    words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
+    index: HashTable<Id>,
 }
 
 impl Tree {
-    /// Only the root, which everybody may see and nobody but dom0 may touch.
+    /// Only the root.
     pub(super) fn new() -> Tree {
-        let nobody = Arc::new(Perms::dom0());
-        let mut tree = Tree { nodes: Vec::new(), free: Vec::new(), nobody, trail: Trail::default() };
-        tree.make(ROOT);
-        tree.nodes[0].present = true;
+        let mut tree = Tree { nodes: Vec::new(), free: Vec::new(), index: HashTable::new() };
+        tree.place("/", hash("/"), ROOT);
         tree
     }
 
@@ -134,108 +91,81 @@ impl Tree {
         &mut self.nodes[id as usize]
     }
 
-    /// All nodes, present or not.
-    pub(super) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
-        self.nodes.iter_mut()
-    }
-
-    fn make(&mut self, parent: Id) -> Id {
-        if let Some(id) = self.free.pop() {
-            // What it had room for it still has; all else of it was given up when it was freed.
-            let node = self.node_mut(id);
-            node.interests.clear();
-            node.parent = parent;
-            return id;
-        }
-        self.nodes.push(Node {
-            present: false,
-            value: String::new(),
-            perms: self.nobody.clone(),
-            interests: Vec::new(),
-            parent,
-            children: Vec::new(),
-        });
-        (self.nodes.len() - 1) as Id
-    }
-
-    /// A child by name, present or not.
-    pub(super) fn child(&self, id: Id, name: &str) -> Option<Id> {
-        self.search(id, name).ok().map(|at| self.node(id).children[at].id)
-    }
-
-    fn search(&self, id: Id, name: &str) -> Result<usize, usize> {
-        let first = beginning(name);
-        let children = &self.node(id).children;
-        children
-            .binary_search_by(|other| other.beginning.cmp(&first).then_with(|| other.name.bytes().cmp(name.as_bytes())))
-    }
-
-    /// A child by name; made, but not present, where it is missing.
-    pub(super) fn step(&mut self, id: Id, name: &str) -> Id {
-        match self.search(id, name) {
-            Ok(at) => self.node(id).children[at].id,
-            Err(at) => {
-                let made = self.make(id);
-                let child = Child { beginning: beginning(name), name: Name::new(name), id: made };
-                self.node_mut(id).children.insert(at, child);
-                made
-            }
-        }
-    }
-
     /// A node by path, if it is present.
     pub(super) fn find(&self, path: &str) -> Option<Id> {
-        let shared = self.trail.shared(path);
-        let (end, mut id) = shared.checked_sub(1).map_or((0, ROOT), |last| self.trail.nodes[last]);
-        for name in names(&path[end..]) {
-            id = self.child(id, name)?;
-        }
-        self.node(id).present.then_some(id)
+        self.look(path, hash(path)).filter(|id| self.node(*id).is_present())
     }
 
-    /// A node by path; made, but not present, where it is missing. `on_trail` tells the nodes on the way.
+    fn look(&self, path: &str, hash: u64) -> Option<Id> {
+        self.index.find(hash, |id| self.node(*id).path == path).copied()
+    }
+
+    /// A node by path; made, but not present, where it is missing.
     pub(super) fn reach(&mut self, path: &str) -> Id {
-        let shared = self.trail.shared(path);
-        self.trail.nodes.truncate(shared);
-        let (mut end, mut id) = self.trail.nodes.last().copied().unwrap_or((0, ROOT));
-        for name in names(&path[end..]) {
-            id = self.step(id, name);
-            end += 1 + name.len();
-            self.trail.nodes.push((end, id));
+        let hash = hash(path);
+        if let Some(id) = self.look(path, hash) {
+            return id;
         }
-        self.trail.path.clear();
-        self.trail.path.push_str(path);
+        let parent = self.reach(above(path));
+        let id = self.place(path, hash, parent);
+        let name = self.node(id).name();
+        let child = Child { beginning: beginning(name), id };
+        let at = self.search(parent, name).unwrap_or_else(|at| at);
+        self.node_mut(parent).children.insert(at, child);
         id
     }
 
-    /// The nth node below the root on the path that was reached last.
-    pub(super) fn on_trail(&self, n: usize) -> Option<Id> {
-        self.trail.nodes.get(n).map(|(_, id)| *id)
+    fn place(&mut self, path: &str, hash: u64, parent: Id) -> Id {
+        // What a node that was freed had room for it still has; all else of it was given up.
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.nodes.push(Node::default());
+            (self.nodes.len() - 1) as Id
+        });
+        let node = self.node_mut(id);
+        node.path.push_str(path);
+        (node.name, node.hash, node.parent) = (slash(path) + 1, hash, parent);
+        self.index.insert_unique(hash, id, |id| self.nodes[*id as usize].hash);
+        id
+    }
+
+    fn free(&mut self, id: Id) {
+        if let Ok(entry) = self.index.find_entry(self.node(id).hash, |other| *other == id) {
+            entry.remove();
+        }
+        self.node_mut(id).path.clear();
+        self.free.push(id);
+    }
+
+    /// Where among its parent's children a name is, or would be.
+    fn search(&self, parent: Id, name: &str) -> Result<usize, usize> {
+        let first = beginning(name);
+        let by_name = |child: &Child| match child.beginning.cmp(&first) {
+            Ordering::Equal => self.node(child.id).name().cmp(name),
+            unequal => unequal,
+        };
+        self.node(parent).children.binary_search_by(by_name)
     }
 
     /// Children that are present, by name.
-    pub(super) fn children(&self, id: Id) -> impl Iterator<Item = (&str, Id)> {
-        let children = self.node(id).children.iter();
-        children.filter(|child| self.node(child.id).present).map(|child| (child.name.text(), child.id))
+    pub(super) fn children(&self, id: Id) -> impl Iterator<Item = (Id, &Node)> {
+        let children = self.node(id).children.iter().map(|child| (child.id, self.node(child.id)));
+        children.filter(|(_, node)| node.is_present())
     }
 
-    /// How many nodes there are, present or not.
+    /// All nodes, present or not.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len() - self.free.len()
+    pub(super) fn all(&self) -> impl Iterator<Item = (Id, &Node)> {
+        self.index.iter().map(|id| (*id, self.node(*id)))
     }
 
-    /// Give back a node that is not present, that nobody is interested in and that has no children, and such parents.
+    /// Give back a node that is of no use, and such parents.
     pub(super) fn prune(&mut self, mut id: Id) {
-        self.trail.clear();
-        while id != ROOT {
-            let node = self.node(id);
-            if node.present || !node.interests.is_empty() || !node.children.is_empty() {
-                return;
+        while id != ROOT && !self.node(id).is_of_use() {
+            let parent = self.node(id).parent;
+            if let Ok(at) = self.search(parent, self.node(id).name()) {
+                self.node_mut(parent).children.remove(at);
             }
-            let parent = node.parent;
-            self.node_mut(parent).children.retain(|child| child.id != id);
-            self.free.push(id);
+            self.free(id);
             id = parent;
         }
     }
@@ -247,17 +177,21 @@ impl Tree {
 
     /// The children that are left, without those that `prune` would give back.
     pub(super) fn keep_children(&mut self, id: Id, mut children: Vec<Child>) {
-        self.trail.clear();
         children.retain(|child| {
-            let node = self.node(child.id);
-            let keep = node.present || !node.interests.is_empty() || !node.children.is_empty();
+            let keep = self.node(child.id).is_of_use();
             if !keep {
-                self.free.push(child.id);
+                self.free(child.id);
             }
             keep
         });
         self.node_mut(id).children = children;
     }
+}
+
+fn hash(path: &str) -> u64 {
+    let mut hash = Fingerprint::new();
+    hash.write(path.as_bytes());
+    hash.finish()
 }
 
 /// The first eight bytes; names have no zero bytes, so that numbers and names have the same order.
@@ -268,59 +202,27 @@ fn beginning(name: &str) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// A path's parts; of `/` none.
-pub(super) fn names(path: &str) -> Names<'_> {
-    Names { rest: path.get(1..).unwrap_or_default() }
+/// The path of a node's parent; of `/` itself.
+pub(super) fn above(path: &str) -> &str {
+    &path[..slash(path).max(1)]
 }
 
-/// See [`names`].
-pub(super) struct Names<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for Names<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        // Names are short: a plain loop finds their ends sooner than a search built for long texts.
-        let end = self.rest.bytes().position(|byte| byte == b'/');
-        let (name, rest) = match end {
-            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
-            None => (self.rest, ""),
-        };
-        self.rest = rest;
-        Some(name)
-    }
+/// Where a path's last slash is. Names are short: a plain loop finds it sooner than a search built for long texts.
+fn slash(path: &str) -> usize {
+    path.bytes().rposition(|byte| byte == b'/').unwrap_or(0)
 }
 
 /// Whether xenstored takes this path.
 pub(super) fn valid(path: &str) -> bool {
     const LONGEST: usize = 3072;
-    let bytes = path.as_bytes();
-    let mut wrong = false;
-    let mut before = 0;
-    for byte in bytes {
-        let kind = KINDS[usize::from(*byte)];
-        wrong |= kind | before > 2;
-        before = kind << 1;
-    }
-    bytes.first() == Some(&b'/') && bytes.len() <= LONGEST && !wrong && (bytes.len() == 1 || before == 0)
+    let fine =
+        |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'/') | (byte == b'_') | (byte == b'@');
+    let (bytes, rest) = (path.as_bytes(), path.as_bytes().get(1..).unwrap_or_default());
+    // Without early ends, for whole words at once.
+    let wrong = bytes.iter().fold(0, |wrong, byte| wrong | u8::from(!fine(*byte)));
+    let empty = bytes.iter().zip(rest).fold(0, |empty, (a, b)| empty | u8::from((*a == b'/') & (*b == b'/')));
+    bytes.first() == Some(&b'/')
+        && bytes.len() <= LONGEST
+        && wrong | empty == 0
+        && (rest.is_empty() || !rest.ends_with(b"/"))
 }
-
-/// What a byte is in a path: 0 part of a name, 1 a slash, 4 nothing that can be. A slash after a slash is 3.
-const KINDS: [u8; 256] = {
-    let mut kinds = [4; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let b = byte as u8;
-        if b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'-') {
-            kinds[byte] = 0;
-        }
-        byte += 1;
-    }
-    kinds[b'/' as usize] = 1;
-    kinds
-};

@@ -1,11 +1,11 @@
 //! The simulated xenstored: values, permissions, quotas, transactions as batches, watches.
 
-use super::tree::{Id, Interest, ROOT, Tree, names, valid};
+use super::rights::{Kind, Rights, allow};
+use super::tree::{Id, Interest, Node, ROOT, Tree, above, valid};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use xenops_core::host::hash::Fingerprint;
-use xenops_core::host::{Access, Batch, Change, DomId, Fault, Found, Guard, Listing, Perms, Query, Token};
+use xenops_core::host::{Batch, Change, DomId, Fault, Found, Guard, Listing, Perms, Query, Token};
 
 /// Bytes of one message: a path, its end and a value.
 const MESSAGE: usize = 4096;
@@ -31,8 +31,8 @@ pub enum Denied {
 #[derive(Clone, Debug)]
 pub struct Store {
     tree: Tree,
+    rights: Rights,
     watches: BTreeMap<Token, Vec<Id>>,
-    owned: BTreeMap<DomId, u32>,
     /// Told since the world last took them.
     pub(super) raised: Vec<Interest>,
     trace: Fingerprint,
@@ -45,15 +45,18 @@ impl Default for Store {
 }
 
 impl Store {
-    /// An empty tree.
+    /// Only the root, which nobody but dom0 may see or touch.
     pub fn new() -> Store {
-        Store {
+        let mut store = Store {
             tree: Tree::new(),
+            rights: Rights::default(),
             watches: BTreeMap::new(),
-            owned: BTreeMap::new(),
             raised: Vec::new(),
             trace: Fingerprint::new(),
-        }
+        };
+        let kind = store.rights.kind(Perms::dom0());
+        store.seat(ROOT, kind);
+        store
     }
 
     /// A hash of all changes so far.
@@ -63,77 +66,68 @@ impl Store {
 
     /// A node's value.
     pub fn value(&self, path: &str) -> Option<&str> {
-        let id = self.look(path)?;
+        let id = self.tree.find(path)?;
         Some(&self.tree.node(id).value)
     }
 
     /// Whether a node exists.
     pub fn exists(&self, path: &str) -> bool {
-        self.look(path).is_some()
+        self.tree.find(path).is_some()
     }
 
     /// A node's permissions.
     pub fn perms(&self, path: &str) -> Option<&Perms> {
-        Some(&self.tree.node(self.look(path)?).perms)
+        self.perms_of(self.tree.find(path)?)
     }
 
     /// The names of a node's children.
     pub fn children(&self, path: &str) -> Option<Vec<&str>> {
-        let id = self.look(path)?;
-        Some(self.tree.children(id).map(|(name, _)| name).collect())
+        let id = self.tree.find(path)?;
+        Some(self.tree.children(id).map(|(_, node)| node.name()).collect())
     }
 
     /// How many nodes a guest owns.
     pub fn owned(&self, domid: DomId) -> u32 {
-        self.owned.get(&domid).copied().unwrap_or(0)
+        self.rights.owning(domid).map(|kind| self.rights.nodes(kind).len() as u32).sum()
     }
 
     /// Answer one question.
     pub fn query(&self, query: &Query) -> Found {
         match query {
-            Query::Value(path) => Found::Value(self.look(path).map(|id| self.tree.node(id).value.clone())),
-            Query::Children(path) => Found::Children(
-                self.look(path).map(|id| self.tree.children(id).map(|(name, _)| name.to_owned()).collect()),
-            ),
+            Query::Value(path) => Found::Value(self.tree.find(path).map(|id| self.tree.node(id).value.clone())),
+            Query::Children(path) => {
+                Found::Children(self.children(path).map(|names| names.into_iter().map(str::to_owned).collect()))
+            }
             Query::Tree { path, depth, limit } => {
                 let mut found = Listing::default();
-                if let Some(id) = self.look(path) {
-                    self.list(id, &mut String::new(), *depth, *limit as usize, &mut found);
+                if let Some(id) = self.tree.find(path) {
+                    let skip = if id == ROOT { 1 } else { path.len() + 1 };
+                    self.list(id, skip, *depth, *limit as usize, &mut found);
                 }
                 Found::Tree(found.into())
             }
         }
     }
 
-    fn look(&self, path: &str) -> Option<Id> {
-        if path.starts_with('/') { self.tree.find(path) } else { None }
-    }
-
-    fn list(&self, id: Id, at: &mut String, depth: u32, limit: usize, found: &mut Listing) {
+    fn list(&self, id: Id, skip: usize, depth: u32, limit: usize, found: &mut Listing) {
         if depth == 0 {
             return;
         }
-        for (name, child) in self.tree.children(id) {
+        for (child, node) in self.tree.children(id) {
             if found.len() >= limit {
                 return;
             }
-            let length = at.len();
-            if length > 0 {
-                at.push('/');
-            }
-            at.push_str(name);
-            found.push(at, &self.tree.node(child).value);
-            self.list(child, at, depth - 1, limit, found);
-            at.truncate(length);
+            found.push(&node.path()[skip..], &node.value);
+            self.list(child, skip, depth - 1, limit, found);
         }
     }
 
     /// A transaction of dom0: whether its guards held, and then all of its changes were made.
     pub fn apply(&mut self, batch: Batch) -> Result<bool, Fault> {
         let holds = |guard: &Guard| match guard {
-            Guard::Exists(path) => self.look(path).is_some(),
-            Guard::Absent(path) => self.look(path).is_none(),
-            Guard::Equals(path, value) => self.look(path).is_some_and(|id| self.tree.node(id).value == *value),
+            Guard::Exists(path) => self.tree.find(path).is_some(),
+            Guard::Absent(path) => self.tree.find(path).is_none(),
+            Guard::Equals(path, value) => self.tree.find(path).is_some_and(|id| self.tree.node(id).value == *value),
         };
         for change in &batch.changes {
             check(change)?;
@@ -156,39 +150,44 @@ impl Store {
     pub fn write(&mut self, path: &str, value: String) {
         path.hash(&mut self.trace);
         value.hash(&mut self.trace);
-        let id = self.make(path, true);
+        let id = self.tree.reach(path);
+        self.make(id, true);
         self.tree.node_mut(id).value = value;
     }
 
     /// Dom0 makes a node, if it is missing.
     pub fn mkdir(&mut self, path: &str) {
-        if self.tree.find(path).is_none() {
+        let id = self.tree.reach(path);
+        if !self.tree.node(id).is_present() {
             path.hash(&mut self.trace);
-            self.make(path, true);
+            self.make(id, true);
         }
     }
 
     /// The node and its missing parents, which inherit permissions; tells of the change.
-    fn make(&mut self, path: &str, changed: bool) -> Id {
-        let last = self.tree.reach(path);
-        self.tell(ROOT, false);
-        let (mut n, mut above) = (0, ROOT);
-        while let Some(id) = self.tree.on_trail(n) {
-            if self.tree.node(id).present {
-                self.tell(id, changed && id == last);
-            } else {
-                let perms = self.tree.node(above).perms.clone();
-                self.count(perms.owner, 1);
-                let node = self.tree.node_mut(id);
-                node.present = true;
-                node.perms = perms;
-                self.tell(id, true);
-            }
-            (n, above) = (n + 1, id);
+    fn make(&mut self, id: Id, changed: bool) {
+        let Node { parent, seat, .. } = *self.tree.node(id);
+        if seat.is_some() {
+            self.tell_above(id);
+            return self.tell(id, changed);
         }
-        last
+        self.make(parent, false);
+        if let Some(above) = self.tree.node(parent).seat {
+            self.seat(id, above.kind);
+        }
+        self.tell(id, true);
     }
 
+    /// Tells who watches what is above a node, from the root on.
+    fn tell_above(&mut self, id: Id) {
+        if id != ROOT {
+            let parent = self.tree.node(id).parent;
+            self.tell_above(parent);
+            self.tell(parent, false);
+        }
+    }
+
+    #[inline]
     fn tell(&mut self, id: Id, itself: bool) {
         for interest in &self.tree.node(id).interests {
             if (itself || matches!(interest, Interest::Token(_))) && self.raised.last() != Some(interest) {
@@ -197,40 +196,50 @@ impl Store {
         }
     }
 
-    fn count(&mut self, owner: DomId, by: i32) {
-        if owner != 0 {
-            let owned = self.owned.entry(owner).or_default();
-            *owned = owned.saturating_add_signed(by);
-            if *owned == 0 {
-                self.owned.remove(&owner);
-            }
+    /// A node has these permissions from now on, and is present.
+    fn seat(&mut self, id: Id, kind: Kind) {
+        if self.tree.node(id).seat.is_some_and(|seat| seat.kind == kind) {
+            return;
         }
+        self.unseat(id);
+        self.tree.node_mut(id).seat = Some(self.rights.join(kind, id));
+    }
+
+    /// A node is present no longer. Whether it was.
+    fn unseat(&mut self, id: Id) -> bool {
+        let Some(seat) = self.tree.node_mut(id).seat.take() else { return false };
+        if let Some(other) = self.rights.leave(seat) {
+            self.tree.node_mut(other).seat = Some(seat);
+        }
+        true
+    }
+
+    fn perms_of(&self, id: Id) -> Option<&Perms> {
+        Some(self.rights.perms(self.tree.node(id).seat?.kind))
+    }
+
+    fn may(&self, domid: DomId, id: Id, write: bool) -> bool {
+        self.perms_of(id).is_some_and(|perms| allow(perms, domid, write))
     }
 
     /// Dom0 removes a node and all below it; a missing one is fine. `/` stays.
     pub fn remove(&mut self, path: &str) {
-        let Some(id) = self.tree.find(path).filter(|id| *id != ROOT) else { return };
-        path.hash(&mut self.trace);
-        self.tree.reach(path);
-        let mut above = ROOT;
-        for n in 0.. {
-            self.tell(above, false);
-            match self.tree.on_trail(n).filter(|next| *next != id) {
-                Some(next) => above = next,
-                None => break,
-            }
+        if let Some(id) = self.tree.find(path).filter(|id| *id != ROOT) {
+            self.cut(id);
         }
+    }
+
+    fn cut(&mut self, id: Id) {
+        self.tree.node(id).path().hash(&mut self.trace);
+        self.tell_above(id);
         self.vanish(id);
         self.tree.prune(id);
     }
 
     /// Who watches below it, where there is nothing, is not told.
     fn vanish(&mut self, id: Id) {
-        let node = self.tree.node_mut(id);
-        let owner = node.perms.owner;
-        if std::mem::replace(&mut node.present, false) {
-            node.value = String::new();
-            self.count(owner, -1);
+        if self.unseat(id) {
+            self.tree.node_mut(id).value = String::new();
             self.tell(id, true);
         }
         let children = self.tree.take_children(id);
@@ -244,11 +253,9 @@ impl Store {
     pub fn set_perms(&mut self, path: &str, perms: Perms) {
         let Some(id) = self.tree.find(path) else { return };
         perms.hash(&mut self.trace);
-        let owner = self.tree.node(id).perms.owner;
-        self.count(owner, -1);
-        self.count(perms.owner, 1);
-        self.make(path, false);
-        self.tree.node_mut(id).perms = Arc::new(perms);
+        self.make(id, false);
+        let kind = self.rights.kind(perms);
+        self.seat(id, kind);
     }
 
     /// Raise `token` when any of these paths, or anything below it, changes; instead of the token's earlier paths.
@@ -317,21 +324,22 @@ impl Store {
         if !valid(path) {
             return Err(Denied::Invalid);
         }
-        let mut id = ROOT;
-        let mut missing = false;
-        for name in names(path) {
-            match self.tree.child(id, name).filter(|child| self.tree.node(*child).present) {
-                Some(child) => id = child,
-                None => {
-                    missing = true;
-                    break;
-                }
-            }
-        }
-        match may(&self.tree.node(id).perms, domid, write) {
-            true if missing => Err(Denied::Missing),
+        let (id, missing) = self.nearest(path);
+        match self.may(domid, id, write) {
+            true if missing > 0 => Err(Denied::Missing),
             true => Ok(id),
             false => Err(Denied::Access),
+        }
+    }
+
+    /// The last node on a path that is present, and how many are missing below it.
+    fn nearest(&self, mut path: &str) -> (Id, u32) {
+        let mut missing = 0;
+        loop {
+            match self.tree.find(path) {
+                Some(id) => return (id, missing),
+                None => (path, missing) = (above(path), missing + 1),
+            }
         }
     }
 
@@ -340,42 +348,29 @@ impl Store {
         if !valid(path) {
             return Err(Denied::Invalid);
         }
-        let mut id = ROOT;
-        let mut missing = 0;
-        for name in names(path) {
-            match self.tree.child(id, name).filter(|child| missing == 0 && self.tree.node(*child).present) {
-                Some(child) => id = child,
-                None => missing += 1,
-            }
-        }
-        if !may(&self.tree.node(id).perms, domid, true) {
+        let (id, missing) = self.nearest(path);
+        if !self.may(domid, id, true) {
             return Err(Denied::Access);
         }
         if domid != 0 && (value.len() > NODE || (missing > 0 && self.owned(domid) + missing > NODES)) {
             return Err(Denied::Quota);
         }
-        let above = self.tree.node(id).perms.clone();
         self.write(path, value.to_owned());
-        if missing > 0 && domid != 0 && above.owner != domid {
-            self.give(path, missing, domid);
+        if missing > 0 && domid != 0 {
+            self.give(path, id, domid);
         }
         Ok(())
     }
 
-    /// The last `made` nodes of a path were made by a guest: it becomes their owner.
-    fn give(&mut self, path: &str, made: u32, domid: DomId) {
-        let nodes: Vec<Id> = names(path)
-            .scan(ROOT, |id, name| {
-                *id = self.tree.child(*id, name)?;
-                Some(*id)
-            })
-            .collect();
-        for id in nodes.iter().rev().take(made as usize) {
-            let mut perms = Perms::clone(&self.tree.node(*id).perms);
-            self.count(perms.owner, -1);
-            self.count(domid, 1);
-            perms.owner = domid;
-            self.tree.node_mut(*id).perms = Arc::new(perms);
+    /// The nodes of a path below `top` were made by a guest: it becomes their owner.
+    fn give(&mut self, path: &str, top: Id, domid: DomId) {
+        let Some(perms) = self.perms_of(top).filter(|perms| perms.owner != domid) else { return };
+        let perms = Perms { owner: domid, ..perms.clone() };
+        let mut next = self.tree.find(path);
+        while let Some(id) = next.filter(|id| *id != top) {
+            let kind = self.rights.kind(perms.clone());
+            self.seat(id, kind);
+            next = Some(self.tree.node(id).parent);
         }
     }
 
@@ -386,47 +381,48 @@ impl Store {
                 self.remove(path);
                 Ok(())
             }
-            Err(Denied::Missing) if self.look(above(path)).is_some() => Ok(()),
+            Err(Denied::Missing) if self.exists(above(path)) => Ok(()),
             Err(denied) => Err(denied),
         }
     }
 
     /// A domain has died: what it owned is removed, what named it in its permissions does so no more.
     pub fn bury(&mut self, domid: DomId) {
-        let home = format!("/local/domain/{domid}");
-        if let Some(id) = self.tree.find(&home) {
-            self.bury_below(id, home, domid);
-        }
-        if self.owned(domid) > 0 {
-            self.bury_below(ROOT, "/".to_owned(), domid);
+        for id in self.estate(domid) {
+            // With what stood above it, it may have gone.
+            if self.tree.node(id).is_present() {
+                self.cut(id);
+            }
         }
         // Another domain of that number is not meant by what is said of this one, wherever it is said.
-        for node in self.tree.nodes_mut() {
-            if node.perms.acl.iter().any(|(named, _)| *named == domid) {
-                Arc::make_mut(&mut node.perms).acl.retain(|(named, _)| *named != domid);
+        for kind in self.rights.naming(domid).to_vec() {
+            let mut perms = self.rights.perms(kind).clone();
+            perms.acl.retain(|(named, _)| *named != domid);
+            for id in self.rights.nodes(kind).to_vec() {
+                let kind = self.rights.kind(perms.clone());
+                self.seat(id, kind);
             }
         }
     }
 
-    fn bury_below(&mut self, id: Id, path: String, domid: DomId) {
-        let children: Vec<(String, Id)> =
-            self.tree.children(id).map(|(name, child)| (name.to_owned(), child)).collect();
-        for (name, child) in children {
-            let path = if path == "/" { format!("/{name}") } else { format!("{path}/{name}") };
-            if self.tree.node(child).perms.owner == domid {
-                self.remove(&path);
-                continue;
-            }
-            self.bury_below(child, path, domid);
-        }
-    }
-}
-
-/// The path of a node's parent.
-fn above(path: &str) -> &str {
-    match path.rfind('/') {
-        None | Some(0) => "/",
-        Some(end) => &path[..end],
+    /// What a domain owns, without what stands below that: first what is in its own directory, then the rest, both in
+    /// the order of their paths. `/` and its directory's own node stay as long as they can.
+    fn estate(&self, domid: DomId) -> Vec<Id> {
+        let inside = format!("/local/domain/{domid}/");
+        let home = self.tree.find(above(&inside));
+        let owns = |id: Id| self.perms_of(id).is_some_and(|perms| perms.owner == domid);
+        let is_top = |id: &Id| {
+            let parent = self.tree.node(*id).parent;
+            *id != ROOT && (parent == ROOT || Some(parent) == home || !owns(parent))
+        };
+        let nodes = self.rights.owning(domid).flat_map(|kind| self.rights.nodes(kind));
+        let mut tops: Vec<Id> = nodes.copied().filter(is_top).collect();
+        // A slash comes before whatever a name may have in it.
+        tops.sort_by_cached_key(|id| {
+            let path = self.tree.node(*id).path();
+            (!path.starts_with(&inside), path.replace('/', "\0"))
+        });
+        tops
     }
 }
 
@@ -445,18 +441,7 @@ fn check(change: &Change) -> Result<(), Fault> {
     }
 }
 
-fn may(perms: &Perms, domid: DomId, write: bool) -> bool {
-    if domid == 0 || perms.owner == domid {
-        return true;
-    }
-    let access = perms.acl.iter().find(|(named, _)| *named == domid).map_or(perms.others, |(_, access)| *access);
-    match access {
-        Access::None => false,
-        Access::Read => !write,
-        Access::Write => write,
-        Access::Both => true,
-    }
-}
-
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;
