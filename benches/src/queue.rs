@@ -1,7 +1,7 @@
 //! The machine's queues and its workers on their own: on many VMs operations wait, and take turns.
 
 use std::collections::VecDeque;
-use xenops_core::machine::budget::{Budget, Purse};
+use xenops_core::machine::budget::{Budget, Purse, Turn};
 use xenops_core::machine::queues::Queues;
 
 /// As large as an operation that waits, with its task.
@@ -32,13 +32,13 @@ impl Turns {
     /// Each VM lines up for a worker with the first of its queue, and again for the next, until nothing waits.
     pub fn empty(&mut self, mut begins: impl FnMut(u64, Item)) {
         for vm in (0..self.vms).filter(|vm| !self.queues.is_empty(*vm)) {
-            self.served.extend(self.budget.draw(Purse::Pool, vm));
+            self.served.extend(self.budget.draw(Purse::Pool, Turn::New, vm));
         }
         while let Some(vm) = self.served.pop_front() {
             begins(vm, self.queues.pop(vm).expect("who lines up has something to do"));
             self.budget.give_back(Purse::Pool);
             if !self.queues.is_empty(vm) {
-                self.served.extend(self.budget.draw(Purse::Pool, vm));
+                self.served.extend(self.budget.draw(Purse::Pool, Turn::New, vm));
             }
             self.served.extend(std::iter::from_fn(|| self.budget.next_turn()).map(|(_, vm)| vm));
         }

@@ -218,6 +218,15 @@ impl Run {
         }
     }
 
+    /// Whether a step of the plan has ended, or this leaf has been answered.
+    pub(crate) fn is_under_way(&self, node: NodeId) -> bool {
+        let answered = match &self.nodes[node as usize].kind {
+            Kind::Leaf { procedure, .. } => procedure.as_ref().is_some_and(|procedure| procedure.replies() > 0),
+            _ => false,
+        };
+        answered || self.weight_done > 0
+    }
+
     /// Whether a node is a micro-op.
     pub(crate) fn is_leaf(&self, node: NodeId) -> bool {
         matches!(self.nodes[node as usize].kind, Kind::Leaf { .. })

@@ -1,6 +1,6 @@
 //! Stepping a procedure: what it asks is answered here, by the journal or by the host.
 
-use super::budget::Purse;
+use super::budget::{Purse, Turn};
 use super::flight::{Flight, Owner, Parked};
 use super::rows::Row;
 use super::run::NodeId;
@@ -117,7 +117,8 @@ impl Machine {
             return self.fly(parked, None, effects);
         }
         let purse = self.purse(vm, seat, shielded);
-        if let Some(parked) = self.budget.draw(purse, parked) {
+        let turn = if self.is_under_way(vm, seat) { Turn::UnderWay } else { Turn::New };
+        if let Some(parked) = self.budget.draw(purse, turn, parked) {
             self.fly(parked, Some(purse), effects);
         }
     }
@@ -129,6 +130,18 @@ impl Machine {
             && let Some(active) = self.slot_mut(vm).active_mut()
         {
             active.flights.push((node, effect, shielded));
+        }
+    }
+
+    /// A host has been asked something for it before.
+    fn is_under_way(&self, vm: u64, seat: Seat) -> bool {
+        let slot = self.slot(vm);
+        let asked = |procedure: &Option<Box<Procedure>>| procedure.as_ref().is_some_and(|asks| asks.replies() > 0);
+        match (seat, &slot.job) {
+            (Seat::Leaf(node), _) => slot.active().is_some_and(|active| active.run.is_under_way(node)),
+            (Seat::Look, Job::Look { procedure, .. }) => asked(procedure),
+            (Seat::Look, _) => false,
+            (Seat::Glance, _) => slot.glance.as_ref().is_some_and(|glance| asked(&glance.procedure)),
         }
     }
 
