@@ -12,6 +12,7 @@ pub mod local;
 pub mod mutants;
 pub mod oracle;
 pub mod panic;
+pub mod relive;
 pub mod report;
 pub mod run;
 pub mod shrink;

@@ -13,7 +13,7 @@ use xenops_io_sim::run::Outcome;
 use xenops_io_sim::swarm::Profile;
 use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::{Choices, Tape};
-use xenops_io_sim::{farm, panic, run, shrink};
+use xenops_io_sim::{farm, panic, relive, run, shrink};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,11 +50,14 @@ enum Command {
         #[arg(long)]
         keep_going: bool,
     },
-    /// Runs one seed, or the choices in a file, again.
+    /// Runs one seed, or the choices in a file, again; or lives through what a daemon has recorded.
     Replay {
+        /// A daemon's recording (`xenopsd --record FILE`): the same effects must come of its inputs.
+        #[arg(conflicts_with_all = ["profile", "trace", "choices"])]
+        recording: Option<PathBuf>,
         /// The seed; with choices it only seeds what the daemon draws.
-        #[arg(long)]
-        seed: u64,
+        #[arg(long, required_unless_present = "recording", conflicts_with = "recording")]
+        seed: Option<u64>,
         /// How long each run is.
         #[arg(long, value_enum, default_value_t)]
         profile: Length,
@@ -127,7 +130,10 @@ fn main() -> ExitCode {
     }
     let well = match options.command {
         Command::Run { seeds, profile, json, threads, keep_going } => many(seeds, profile, json, threads, keep_going),
-        Command::Replay { seed, profile, trace, choices } => replay(seed, profile, trace, choices.as_deref()),
+        Command::Replay { recording: Some(path), .. } => lived_again(&path),
+        Command::Replay { seed, profile, trace, choices, .. } => {
+            replay(seed.expect("asked for where there is no recording"), profile, trace, choices.as_deref())
+        }
         Command::Shrink { seed, profile, to, seconds } => smaller(seed, profile, to.as_deref(), seconds),
         #[cfg(feature = "mutants")]
         Command::Mutants(options) => mutants::kill(&options),
@@ -182,6 +188,25 @@ fn many(
     let blind = if report.seeds >= LARGE { report.blind() } else { Vec::new() };
     blind.iter().for_each(|what| eprintln!("blind: {what}"));
     Ok(report.failures.is_empty() && blind.is_empty())
+}
+
+fn lived_again(path: &Path) -> Result<bool, String> {
+    let relived = relive::relive(path)?;
+    if let Some(why) = &relived.ends {
+        eprintln!("the recording ends before its daemon did: {why}");
+    }
+    let (inputs, there, here) = (relived.inputs, relived.build, relive::build());
+    match relived.differs {
+        None => println!("{inputs} inputs had the same effects"),
+        Some(what) => {
+            println!("{inputs} inputs had the same effects; {what}");
+            if there != here {
+                println!("it was recorded by {there}, and this is {here}: another build may decide otherwise");
+            }
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn replay(seed: u64, profile: Length, trace: bool, choices: Option<&Path>) -> Result<bool, String> {

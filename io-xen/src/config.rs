@@ -40,6 +40,8 @@ pub struct Config {
     pub workers: u32,
     /// What the machine is told of the options.
     pub settings: Arc<Settings>,
+    /// Where what the machine is told is recorded, and the most bytes of it.
+    pub record: Option<(PathBuf, u64)>,
     options: Options,
 }
 
@@ -76,6 +78,7 @@ impl Config {
             storage: options.path("storage-path"),
             stop_at: Some(count(&options, "debug-stop-at-request")?).filter(|at| *at != 0),
             workers: count(&options, "worker-pool-size")?,
+            record: record(&options)?,
             settings: Arc::new(settings),
             options,
         })
@@ -93,6 +96,11 @@ impl Config {
         options.lines().for_each(|line| log::debug("config", line));
         options.remarks().for_each(|remark| log::warning("config", remark));
     }
+}
+
+fn record(options: &Options) -> Result<Option<(PathBuf, u64)>, Failure> {
+    let (path, mib): (_, u32) = (options.path("record"), count(options, "record-limit")?);
+    Ok((!path.as_os_str().is_empty()).then(|| (path, u64::from(mib) << 20)))
 }
 
 fn count<N: TryFrom<i64>>(options: &Options, name: &str) -> Result<N, Failure> {

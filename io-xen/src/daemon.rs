@@ -3,7 +3,7 @@
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::database::{self, Database};
-use crate::driver::Driver;
+use crate::driver::{Driver, Start};
 use crate::failure::{Failure, plain};
 use crate::host;
 use crate::inbox::Inbox;
@@ -11,6 +11,7 @@ use crate::instance::Lock;
 use crate::listener::{self, Listener};
 use crate::log;
 use crate::options::{Asked, Options};
+use crate::recorder::Recorder;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use smol::{Async, LocalExecutor, Timer};
@@ -75,7 +76,9 @@ fn run(config: Config) -> Result<(), Failure> {
         bounds: Bounds::default(),
     };
     let signals = signals().map_err(|error| system("listen for signals", &error))?;
-    let driver = Rc::new(Driver::open(machine, clock, host, inbox, database, records, config.stop_at));
+    let recorder = config.record.as_ref().map(|(path, limit)| Recorder::begin(path, *limit)).transpose()?;
+    let start = Start { config: machine, records, stop_at: config.stop_at, recorder };
+    let driver = Rc::new(Driver::open(start, clock, host, inbox, database));
     log::info("daemon", format_args!("{} listens in {}", config.name, config.sockets.display()));
     smol::block_on(serve(driver, listener, signals)).map_err(Failure::new)?;
     log::info("daemon", "stopped");

@@ -7,12 +7,14 @@ use crate::database::{Append, Database};
 use crate::host::Host;
 use crate::inbox::{Arrival, Inbox, Promise};
 use crate::log;
+use crate::recorder::Recorder;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 use xenops_core::host::{Entry, Fault, Now, Outcome, Request};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
+use xenops_core::machine::recording::{Line, Opened, Told, hash};
 use xenops_core::machine::{CallId, ClientId, Config, Effect, EffectId, Effects, Flights, Input, Landing, Machine};
 use xenops_core::wire::{Connection, Incoming};
 
@@ -35,27 +37,31 @@ pub struct Driver {
     changes_left: Cell<Option<u64>>,
 }
 
+/// What a driver begins with, beside what it drives.
+pub struct Start {
+    /// The machine's.
+    pub config: Config,
+    /// The records.
+    pub records: Vec<Entry>,
+    /// The change before which it ends, counted from the first.
+    pub stop_at: Option<u64>,
+    /// Where the machine's inputs go.
+    pub recorder: Option<Recorder>,
+}
+
 struct Decider {
     machine: Machine,
     effects: Effects,
     flights: Flights,
     appends: Vec<Append>,
+    recorder: Option<Recorder>,
 }
 
 impl Driver {
     /// Opens the machine on these records.
-    pub fn open(
-        config: Config,
-        clock: Clock,
-        host: Box<dyn Host>,
-        inbox: Rc<Inbox>,
-        database: Database,
-        records: Vec<Entry>,
-        stop_at: Option<u64>,
-    ) -> Driver {
-        let mut effects = Effects::new();
-        let machine = Machine::open(config, clock.now(), records, &mut effects);
-        let decider = Decider { machine, effects, flights: Flights::default(), appends: Vec::new() };
+    pub fn open(start: Start, clock: Clock, host: Box<dyn Host>, inbox: Rc<Inbox>, database: Database) -> Driver {
+        let Start { config, records, stop_at, recorder } = start;
+        let decider = Decider::open(config, clock.now(), records, recorder);
         let driver = Driver {
             clock,
             inbox,
@@ -104,6 +110,9 @@ impl Driver {
                 decider.handle(now, input);
                 self.carry_out(&mut decider);
             }
+        }
+        if let Some(recorder) = &mut decider.recorder {
+            recorder.flush();
         }
         if !decider.appends.is_empty() {
             self.database.append(std::mem::take(&mut decider.appends));
@@ -230,8 +239,26 @@ impl Driver {
 }
 
 impl Decider {
+    fn open(config: Config, now: Now, records: Vec<Entry>, recorder: Option<Recorder>) -> Decider {
+        let given = recorder.is_some().then(|| (config.clone(), records.clone()));
+        let mut effects = Effects::new();
+        let machine = Machine::open(config, now, records, &mut effects);
+        let mut decider = Decider { machine, effects, flights: Flights::default(), appends: Vec::new(), recorder };
+        if let (Some(recorder), Some((config, records))) = (&mut decider.recorder, given) {
+            let (build, effects) = (crate::recorder::build(), hash(&decider.effects));
+            recorder.add(&Line::Opened(Box::new(Opened { build, config, now, records, effects })));
+            recorder.flush();
+        }
+        decider
+    }
+
     fn handle(&mut self, now: Now, input: Input) {
+        let Some(recorder) = &mut self.recorder else {
+            return self.machine.handle(now, input, &mut self.effects);
+        };
+        let told = input.clone();
         self.machine.handle(now, input, &mut self.effects);
+        recorder.add(&Line::Told(Box::new(Told { now, input: told, effects: hash(&self.effects) })));
     }
 
     fn input(&mut self, arrival: Arrival) -> Option<Input> {

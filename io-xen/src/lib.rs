@@ -17,6 +17,7 @@ pub mod instance;
 pub mod listener;
 pub mod log;
 pub mod options;
+pub mod recorder;
 #[cfg(test)]
 mod scratch;
 pub mod xen;

@@ -306,3 +306,42 @@ fn a_domain_of_another_instance_is_refused_by_that_name() {
     assert_eq!(state(&one, A), started);
     assert!(completes(&one, "VM.shutdown", json!({"id": A, "timeout": null})));
 }
+
+/// Another build may decide otherwise; this one decides again as it did.
+#[cfg(feature = "simulated")]
+#[test]
+fn what_a_daemon_recorded_until_it_was_killed_can_be_lived_through_again() {
+    use xenops_io_sim::relive::{build, relive};
+    let place = Place::new("record");
+    let recording = place.path("recording");
+    let start = || {
+        let mut command = place.command_on(&format!("simulated:{}", place.path("host").display()));
+        command.arg(format!("--record={}", recording.display()));
+        Daemon::start(command, &place.path("sockets"))
+    };
+    let daemon = start();
+    add(&daemon, A);
+    assert!(completes(&daemon, "VM.start", json!({"id": A, "paused": false})));
+    daemon.kill();
+    let daemon = start();
+    assert!(completes(&daemon, "VM.shutdown", json!({"id": A, "timeout": null})));
+    daemon.kill();
+    for (file, least) in [(recording.clone(), 10), (place.path("recording.1"), 40)] {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let relived = relive(&file).unwrap();
+        assert_eq!((relived.differs, relived.ends, relived.build), (None, None, build()));
+        assert!(relived.inputs >= least, "{} inputs", relived.inputs);
+    }
+
+    // An input is missing, a line is cut short, a line is none.
+    let text = fs::read_to_string(place.path("recording.1")).unwrap();
+    let other = place.path("other");
+    let added = text.lines().position(|line| line.contains("VM.add")).unwrap();
+    let rest: Vec<_> = text.lines().enumerate().filter(|(n, _)| *n != added).map(|(_, line)| line).collect();
+    fs::write(&other, rest.join("\n")).unwrap();
+    assert!(relive(&other).unwrap().differs.is_some());
+    fs::write(&other, &text[..text.len() - 10]).unwrap();
+    assert!(relive(&other).unwrap().differs.is_none());
+    fs::write(&other, text.replacen(r#"{"Told""#, r#"{"Tolled""#, 1)).unwrap();
+    assert!(relive(&other).unwrap_err().contains("line 2"));
+}

@@ -2,10 +2,11 @@
 
 use crate::backend::Settings;
 use crate::host::HostFacts;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Given once, at each start of the daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// Drawn at each start; instance id, UUIDs and MAC addresses come from it.
     pub entropy: [u8; 32],
@@ -20,7 +21,7 @@ pub struct Config {
 }
 
 /// The most of each kind that is kept; over it the oldest goes, or the new one is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// VMs.
     pub vms: usize,

@@ -37,6 +37,7 @@ pub mod flights;
 pub mod id;
 pub mod input;
 pub mod queues;
+pub mod recording;
 
 pub use config::{Bounds, Config};
 pub use effect::{Effect, Effects};

@@ -1,0 +1,108 @@
+//! A recording: what a machine was opened with, then each of its inputs, with hashes of the effects that came of them.
+
+use super::{Config, Effect, EffectId, Effects, Input, Machine};
+use crate::host::hash::Fingerprint;
+use crate::host::{Entry, Now};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::hash::Hasher;
+
+/// One line of a recording's file, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Line {
+    /// The first: a machine is opened.
+    Opened(Box<Opened>),
+    /// What it is told.
+    Told(Box<Told>),
+    /// The recording ends here, though the machine went on, for this reason.
+    Ends(String),
+}
+
+/// What a machine was opened with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Opened {
+    /// Which build recorded it: another one may decide otherwise.
+    pub build: String,
+    /// Its configuration.
+    pub config: Config,
+    /// When.
+    pub now: Now,
+    /// The records that it was given.
+    pub records: Vec<Entry>,
+    /// Hash of the effects.
+    pub effects: u64,
+}
+
+/// One input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// When.
+    pub now: Now,
+    /// What.
+    pub input: Input,
+    /// Hash of the effects.
+    pub effects: u64,
+}
+
+/// Which build a program is, as recordings name it.
+pub fn build(version: &str, commit: Option<&str>) -> String {
+    format!("{version} ({})", commit.unwrap_or("unknown commit"))
+}
+
+/// The hash of effects, in their order.
+pub fn hash(effects: &[Effect]) -> u64 {
+    let mut hash = Fingerprint::new();
+    for effect in effects {
+        hash.write(&serde_json::to_vec(effect).expect("effects are plain data"));
+    }
+    hash.finish()
+}
+
+/// A machine that lives through a recording.
+pub struct Replay {
+    machine: Machine,
+    effects: Effects,
+    /// What was asked and has no outcome yet.
+    flights: BTreeSet<EffectId>,
+}
+
+/// How it lives otherwise than the recorded machine did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Differs {
+    /// Its effects are these now.
+    Effects(Effects),
+    /// The outcome is of something that it has not asked for.
+    Unasked(EffectId),
+}
+
+impl Replay {
+    /// Opens it, and tells whether it begins as the recorded one did.
+    pub fn open(opened: Opened) -> (Replay, Result<(), Differs>) {
+        let Opened { config, now, records, effects: expected, .. } = opened;
+        let mut effects = Effects::new();
+        let machine = Machine::open(config, now, records, &mut effects);
+        let mut replay = Replay { machine, effects, flights: BTreeSet::new() };
+        let result = replay.compare(expected);
+        (replay, result)
+    }
+
+    /// Tells it the next thing.
+    pub fn tell(&mut self, told: Told) -> Result<(), Differs> {
+        if let Input::Done { effect, .. } = &told.input
+            && !self.flights.remove(effect)
+        {
+            return Err(Differs::Unasked(*effect));
+        }
+        self.effects.clear();
+        self.machine.handle(told.now, told.input, &mut self.effects);
+        self.compare(told.effects)
+    }
+
+    fn compare(&mut self, expected: u64) -> Result<(), Differs> {
+        self.flights.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::Do { effect, .. } => Some(*effect),
+            _ => None,
+        }));
+        if hash(&self.effects) == expected { Ok(()) } else { Err(Differs::Effects(self.effects.clone())) }
+    }
+}

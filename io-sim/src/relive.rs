@@ -1,0 +1,72 @@
+//! A daemon's recording, lived through again: the same inputs must have the same effects.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use xenops_core::machine::recording::{self, Differs, Line, Replay};
+
+/// What this program's recordings would say of it.
+pub fn build() -> String {
+    recording::build(env!("CARGO_PKG_VERSION"), option_env!("XENOPS_COMMIT"))
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relived {
+    /// Inputs that had the same effects.
+    pub inputs: u64,
+    /// The one that had others, and those.
+    pub differs: Option<String>,
+    /// Which build made the recording.
+    pub build: String,
+    /// Why the recording ends before its daemon did, if it says so.
+    pub ends: Option<String>,
+}
+
+/// Lives through a recording. An error: it cannot be read, or it is none.
+pub fn relive(path: &Path) -> Result<Relived, String> {
+    let name = path.display();
+    let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+    let mut lines = BufReader::new(file).lines();
+    let mut next = |n: u64| -> Result<Option<Line>, String> {
+        let Some(text) = lines.next() else { return Ok(None) };
+        let text = text.map_err(|error| format!("{name}: {error}"))?;
+        match serde_json::from_str(&text) {
+            Ok(line) => Ok(Some(line)),
+            // A daemon that was killed may have left the beginning of a line.
+            Err(_) if n > 0 && lines.next().is_none() => Ok(None),
+            Err(error) => Err(format!("{name}: line {} is none of a recording: {error}", n + 1)),
+        }
+    };
+    let Some(Line::Opened(opened)) = next(0)? else {
+        return Err(format!("{name} does not begin as a recording does"));
+    };
+    let build = opened.build.clone();
+    let (mut replay, begins) = Replay::open(*opened);
+    let mut relived = Relived { inputs: 0, differs: None, build, ends: None };
+    let tell = |what: &str, differs| {
+        Some(match differs {
+            Differs::Effects(effects) => format!("{what}\nhas other effects now: {effects:#?}"),
+            Differs::Unasked(effect) => format!("{what}\nis of effect {effect}, which nobody asks for now"),
+        })
+    };
+    if let Err(differs) = begins {
+        relived.differs = tell("the start", differs);
+        return Ok(relived);
+    }
+    while let Some(line) = next(relived.inputs + 1)? {
+        match line {
+            Line::Opened(_) => return Err(format!("{name}: two recordings are in one file")),
+            Line::Ends(why) => relived.ends = Some(why),
+            Line::Told(told) => {
+                let input = format!("input {}: {:?}", relived.inputs + 1, told.input);
+                if let Err(differs) = replay.tell(*told) {
+                    relived.differs = tell(&input, differs);
+                    return Ok(relived);
+                }
+                relived.inputs += 1;
+            }
+        }
+    }
+    Ok(relived)
+}
