@@ -221,7 +221,7 @@ fn media_are_ejected_and_inserted() {
     let iso = Disk::Vdi("sr/iso".to_owned());
     assert_eq!(trace(&mut world, MicroOp::VbdInsert("hdc".to_owned(), iso.clone())), lines(expected));
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
-    assert_eq!(seen.domains[0].device(true, "hdc").unwrap().disk, Some(iso));
+    assert_eq!(seen.domains[0].device(true, "hdc").unwrap().disk(), Some(iso));
     world.ok(MicroOp::VbdEject("hdc".to_owned()));
     assert!(world.datapaths.is_empty());
     assert_eq!(error(world.run(MicroOp::VbdEject("hda".to_owned()))), Error::MediaNotEjectable);
