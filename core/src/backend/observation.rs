@@ -1,6 +1,6 @@
 //! What a look saw of one VM, all of it at nearly one moment.
 
-use crate::host::{DomId, DomainInfo, Role};
+use crate::host::{DomId, DomainInfo, Nodes, Role};
 use crate::interface::Disk;
 use crate::interface::vbd::{Class, Qos, Scheduler};
 
@@ -39,20 +39,18 @@ pub struct DomainSeen {
     pub devices: Vec<DeviceSeen>,
     /// Processes that serve it.
     pub roles: Vec<Role>,
-    /// `memory/target`, `memory/static-max`: KiB.
+    /// `memory/target`: KiB.
     pub memory_target: Option<i64>,
     /// `memory/uncooperative` is there.
     pub uncooperative: bool,
     /// Guest agent's keys, relative to the domain's directory.
-    pub guest_agent: Vec<(String, String)>,
+    pub guest_agent: Nodes,
     /// `vm-data` and `FIST` keys.
-    pub xsdata: Vec<(String, String)>,
+    pub xsdata: Nodes,
     /// `console/tty`, `console/vnc-port`, `serial/0/tty`.
     pub console_tty: Option<String>,
     /// VNC port, if any.
     pub vnc_port: Option<i64>,
-    /// vCPUs whose availability is `online`.
-    pub vcpus_online: u32,
     /// Shadow pool in MiB, HVM containers only.
     pub shadow_mib: Option<u64>,
 }
@@ -72,8 +70,8 @@ pub struct DeviceSeen {
     pub online: bool,
     /// Pid of its kernel thread, if the host tells.
     pub kthread_pid: Option<i64>,
-    /// The disk it shows, if it shows one.
-    pub disk: Option<Disk>,
+    /// The disk it shows, if it shows one, as the back end's `vdi` key has it: few ask.
+    pub vdi: Option<String>,
     /// A drive whose medium came or went only half: the storage may hold it, and the back end does not show it.
     pub half_inserted: bool,
     /// I/O priority in force as [`ionice_words`] has it, if the host tells.
@@ -99,6 +97,13 @@ pub fn ionice_words(qos: &Qos) -> String {
         Scheduler::RealTime(class) => format!("realtime: prio {}", level(class)),
         Scheduler::BestEffort(class) => format!("best-effort: prio {}", level(class)),
         Scheduler::Idle => "idle".to_owned(),
+    }
+}
+
+impl DeviceSeen {
+    /// The disk it shows, if it shows one.
+    pub fn disk(&self) -> Option<Disk> {
+        serde_json::from_str(self.vdi.as_deref()?).ok()
     }
 }
 
@@ -143,7 +148,6 @@ impl DomainSeen {
             xsdata,
             console_tty,
             vnc_port,
-            vcpus_online,
             shadow_mib,
         } = self;
         DomainInfo { cpu_time: other.info.cpu_time, ..info.clone() } == other.info
@@ -151,9 +155,8 @@ impl DomainSeen {
             && (instance, action_request, pending_shutdown)
                 == (&other.instance, &other.action_request, &other.pending_shutdown)
             && (devices, roles) == (&other.devices, &other.roles)
-            && (*memory_target, *vnc_port) == (other.memory_target, other.vnc_port)
+            && (*memory_target, *vnc_port, *shadow_mib) == (other.memory_target, other.vnc_port, other.shadow_mib)
             && (guest_agent, xsdata, console_tty) == (&other.guest_agent, &other.xsdata, &other.console_tty)
-            && (*vcpus_online, *shadow_mib) == (other.vcpus_online, other.shadow_mib)
     }
 
     /// Its vCPUs have run or may run now. None that is being made ever has: it is paused until it is complete.

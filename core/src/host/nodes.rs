@@ -32,6 +32,13 @@ impl Listing {
         self.ends.push((end, self.text.len()));
     }
 
+    /// One more node, by its path below another.
+    pub fn push_below(&mut self, root: &str, path: &str, value: &str) {
+        self.text.push_str(root);
+        self.text.push('/');
+        self.push(path, value);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ends.len()

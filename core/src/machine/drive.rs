@@ -12,6 +12,7 @@ use crate::host::{DomId, Fault, Request};
 use crate::interface::{Error, PowerState};
 use crate::operation::{Operation, plan};
 use crate::recovery::{Goal, Intent, Record, Repair, Verdict, decide};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Looks that notices alone provoke begin at least this far apart: a guest can provoke them.
@@ -320,6 +321,7 @@ impl Machine {
             flights: Vec::new(),
             expiry: None,
             subtasks: Vec::new(),
+            changes: VecDeque::new(),
         })
     }
 

@@ -26,16 +26,29 @@ struct Node {
     /// Whether its beginning is a cancel point of the operation's own task: children of parallel groups
     /// upstream count on tasks of their own.
     counted: bool,
+    weight: u32,
     kind: Kind,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Leaf { op: MicroOp, procedure: Option<Box<Procedure>> },
+    /// The micro-op until it begins, its procedure from then on.
+    Leaf {
+        op: Option<MicroOp>,
+        procedure: Option<Box<Procedure>>,
+    },
     Commit,
     BestEffort(NodeId),
-    Serial { children: Vec<NodeId>, next: usize },
-    Parallel { children: Vec<NodeId>, next: usize, running: usize, failure: Option<(usize, Failure)> },
+    Serial {
+        children: Vec<NodeId>,
+        next: usize,
+    },
+    Parallel {
+        children: Vec<NodeId>,
+        next: usize,
+        running: usize,
+        failure: Option<(usize, Failure)>,
+    },
 }
 
 /// What beginning a node comes to.
@@ -63,9 +76,9 @@ impl Run {
 
     fn add(&mut self, step: Step, parent: Option<NodeId>, counted: bool) -> NodeId {
         let id = self.nodes.len() as NodeId;
-        self.nodes.push(Node { parent, counted, kind: Kind::Commit });
+        self.nodes.push(Node { parent, counted, weight: step.weight(), kind: Kind::Commit });
         let kind = match step {
-            Step::Do(op) => Kind::Leaf { op, procedure: None },
+            Step::Do(op) => Kind::Leaf { op: Some(op), procedure: None },
             Step::Commit => Kind::Commit,
             Step::BestEffort(step) => Kind::BestEffort(self.add(*step, Some(id), counted)),
             Step::Serial(_, steps) => {
@@ -99,7 +112,7 @@ impl Run {
     /// Begin a node.
     pub(crate) fn begin(&mut self, node: NodeId) -> Begun {
         match &mut self.nodes[node as usize].kind {
-            Kind::Leaf { op, .. } => Begun::Leaf(op.clone()),
+            Kind::Leaf { op, .. } => Begun::Leaf(op.take().expect("a leaf begins once")),
             Kind::Commit => Begun::Commit,
             Kind::BestEffort(child) => {
                 self.ready.push_back(*child);
@@ -155,10 +168,8 @@ impl Run {
             self.result = Some(result);
             return;
         };
-        if parent == 0
-            && let Some(weight) = self.top_weight(node)
-        {
-            self.weight_done += weight;
+        if parent == 0 {
+            self.weight_done += self.nodes[node as usize].weight;
         }
         match &mut self.nodes[parent as usize].kind {
             Kind::BestEffort(_) => self.end(parent, Ok(())),
@@ -185,18 +196,11 @@ impl Run {
         }
     }
 
-    fn top_weight(&self, node: NodeId) -> Option<u32> {
-        Some(match &self.nodes[node as usize].kind {
-            Kind::Leaf { op, .. } => Step::Do(op.clone()).weight(),
-            Kind::Commit => 0,
-            _ => 1,
-        })
-    }
-
     /// Thousandths of the whole plan, when the running top-level step is `part` thousandths done.
     pub(crate) fn progress(&self, node: NodeId, part: u32) -> u32 {
-        let current = match (&self.nodes[node as usize].kind, self.nodes[node as usize].parent) {
-            (Kind::Leaf { op, .. }, Some(0)) => Step::Do(op.clone()).weight() * part,
+        let Node { kind, parent, weight, .. } = &self.nodes[node as usize];
+        let current = match (kind, parent) {
+            (Kind::Leaf { .. }, Some(0)) => weight * part,
             _ => 0,
         };
         ((self.weight_done * 1000 + current) / self.weight).min(1000)
@@ -234,15 +238,19 @@ impl Run {
 
     /// Whether a node tears the domain down.
     pub(crate) fn is_destroy(&self, node: NodeId) -> bool {
-        matches!(&self.nodes[node as usize].kind, Kind::Leaf { op: MicroOp::VmDestroy, .. })
+        self.op(node).is_some_and(|op| *op == MicroOp::VmDestroy)
     }
 
     /// Micro-ops that are being stepped.
     pub(crate) fn live(&self) -> impl Iterator<Item = &MicroOp> {
-        self.nodes.iter().filter_map(|node| match &node.kind {
-            Kind::Leaf { op, procedure: Some(_) } => Some(op),
+        (0..self.nodes.len() as NodeId).filter_map(|node| self.op(node))
+    }
+
+    fn op(&self, node: NodeId) -> Option<&MicroOp> {
+        match &self.nodes[node as usize].kind {
+            Kind::Leaf { procedure: Some(procedure), .. } => Some(procedure.op()),
             _ => None,
-        })
+        }
     }
 }
 

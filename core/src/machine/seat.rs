@@ -57,9 +57,9 @@ impl Machine {
             }
             Ask::Record(change) => {
                 let node = node_of(seat);
-                let slot = self.slot_mut(vm);
-                slot.changes.push_back((node, change));
-                if slot.changes.len() == 1 {
+                let active = self.slot_mut(vm).active_mut().expect("its plan runs");
+                active.changes.push_back((node, change));
+                if active.changes.len() == 1 {
                     self.next_change(vm, effects);
                 }
                 None
@@ -217,31 +217,32 @@ impl Machine {
 
     /// The first record change of a VM goes to the journal.
     fn next_change(&mut self, vm: u64, effects: &mut Effects) {
-        while let Some((node, change)) = self.slot(vm).changes.front().cloned() {
+        loop {
             let slot = self.slot(vm);
-            match slot.rows.change(&change) {
-                Some(row) => {
-                    let entries = slot.rows.entries(&slot.text, &row);
-                    self.send(Request::Append(entries), Owner::Record(vm, node, row), None, effects);
-                    return;
-                }
-                None => {
-                    self.slot_mut(vm).changes.pop_front();
-                    let missing = Fault::NotFound(format!("record to change ({})", what(&change)));
-                    let stepped = self.step(vm, Seat::Leaf(node), Outcome::Refused(missing));
-                    self.advance(vm, Seat::Leaf(node), stepped, effects);
-                }
+            let Some((node, change)) = slot.active().and_then(|active| active.changes.front()) else { return };
+            let node = *node;
+            if let Some(row) = slot.rows.change(change) {
+                let entries = slot.rows.entries(&slot.text, &row);
+                self.send(Request::Append(entries), Owner::Record(vm, node, row), None, effects);
+                return;
             }
+            let missing = Fault::NotFound(format!("record to change ({})", what(change)));
+            self.change_ended(vm);
+            let stepped = self.step(vm, Seat::Leaf(node), Outcome::Refused(missing));
+            self.advance(vm, Seat::Leaf(node), stepped, effects);
         }
     }
 
+    fn change_ended(&mut self, vm: u64) {
+        self.slot_mut(vm).active_mut().expect("records are changed by a plan").changes.pop_front();
+    }
+
     fn recorded(&mut self, vm: u64, node: NodeId, row: Row, outcome: Outcome, effects: &mut Effects) {
-        let slot = self.slot_mut(vm);
-        slot.changes.pop_front();
+        self.change_ended(vm);
         match &outcome {
             Outcome::Ok(_) => self.apply(vm, row),
             Outcome::Unknown(_) if mutant!(UnsureForgotten) => {}
-            Outcome::Unknown(_) => slot.unsure.push(row),
+            Outcome::Unknown(_) => self.slot_mut(vm).unsure.push(row),
             Outcome::Refused(_) | Outcome::Aborted => {}
         }
         self.next_change(vm, effects);

@@ -56,8 +56,6 @@ pub(crate) struct Slot {
     pub(crate) unsure: Vec<Row>,
     /// Monotonic time before which they are not: the last try failed.
     pub(crate) unsure_after: u64,
-    /// Record changes, one at a time; the first is on its way.
-    pub(crate) changes: VecDeque<(NodeId, Change)>,
 }
 
 /// Which procedure of a VM asks.
@@ -108,6 +106,8 @@ pub(crate) struct Active {
     pub(crate) expiry: Option<AlarmKey>,
     /// Subtask numbers of live micro-ops and when they began.
     pub(crate) subtasks: Vec<(NodeId, usize, u64)>,
+    /// Record changes, one at a time; the first is on its way.
+    pub(crate) changes: VecDeque<(NodeId, Change)>,
 }
 
 /// An operation that waits.
@@ -169,7 +169,6 @@ impl Slot {
             watched: None,
             unsure: Vec::new(),
             unsure_after: 0,
-            changes: VecDeque::new(),
         }
     }
 

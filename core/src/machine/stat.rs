@@ -6,7 +6,7 @@ use super::slot::{Asker, Glance, Job, Seat, Slot};
 use super::{CallId, Effects, Machine};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Observation, xc};
 use crate::interface::vm::{BuilderInfo, Console, ConsoleProtocol, DomainType, State};
-use crate::interface::{Answer, Error, Pairs, Vbd, Vif, VmExtra, vbd, vif};
+use crate::interface::{Answer, Error, Vbd, Vif, VmExtra, vbd, vif};
 use std::sync::Arc;
 
 impl Machine {
@@ -181,8 +181,8 @@ impl Machine {
         state.memory_target = domain.memory_target.map_or(0, |kib| kib * 1024);
         state.memory_limit = state.memory_actual.max((domain.info.max_pages * 4096) as i64);
         state.uncooperative_balloon_driver = domain.uncooperative;
-        state.guest_agent = Pairs(domain.guest_agent.clone());
-        state.xsdata_state = Pairs(domain.xsdata.clone());
+        state.guest_agent = domain.guest_agent.iter().collect();
+        state.xsdata_state = domain.xsdata.iter().collect();
         state.hvm = domain.info.hvm;
         state.rtc_timeoffset = seen.rtc_timeoffset.clone().unwrap_or_default();
         state.consoles = consoles(domain);
@@ -231,7 +231,7 @@ impl Slot {
             active: self.seen.as_ref().is_some_and(|seen| seen.active_vbds.contains(&row.id.device)),
             plugged: device.is_some(),
             qos_target: device.and_then(|device| device.qos.as_deref()).and_then(vbd::Qos::of_ionice),
-            backend_present: device.and_then(|device| device.disk.clone()),
+            backend_present: device.and_then(DeviceSeen::disk),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{device, paths};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Host, Observation};
-use crate::host::{DomId, DomainAct, DomainInfo, Found, Nodes, Query, Reply, Request, Role, StorageCall};
+use crate::host::{DomId, DomainAct, DomainInfo, Found, Listing, Nodes, Query, Reply, Request, Role, StorageCall};
 use crate::interface::Disk;
 use crate::interface::vbd::Kind;
 
@@ -21,8 +21,8 @@ const AGENT: [(&str, u32); 8] = [
 /// Trees of which clients see everything, and the root itself.
 const XSDATA: [&str; 2] = ["vm-data", "FIST"];
 
-/// Left out of the agent's map: it is large, and nobody reads it.
-const EXCLUDED: &str = "attr/os/hotfixes";
+/// Left out of the agent's map, below `attr`: it is large, and nobody reads it.
+const EXCLUDED: &str = "os/hotfixes";
 
 /// Levels of a guest's own tree that are read at most.
 const DEEPEST: u32 = 32;
@@ -112,8 +112,8 @@ fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
         one("console/vnc-port"),
         one("serial/0/tty"),
         Query::Value(paths::device_model(domid)),
-        below("memory", 1),
-        below("cpu", 2),
+        one("memory/target"),
+        one("memory/uncooperative"),
         below("device", 3),
     ];
     queries.extend(AGENT.map(|(name, depth)| below(name, depth)));
@@ -130,32 +130,33 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
     let action_request = value(found);
     let (tty, vnc_port, serial) = (value(found), value(found), value(found));
     let device_model = value(found).is_some();
-    let (memory, cpus, frontends) = (tree(found), tree(found), tree(found));
+    let (memory_target, uncooperative) = (value(found), value(found).is_some());
+    let frontends = tree(found);
     let mut left = quota;
-    let mut guest_agent = Vec::new();
+    let mut guest_agent = Listing::default();
     let mut pending_shutdown = None;
     for (root, _) in AGENT {
         for (path, value) in tree(found).iter() {
             if root == "control" && path == "shutdown" && !value.is_empty() {
                 pending_shutdown = Some(value.to_owned());
             }
-            let path = paths::below(root, path);
-            if !path.starts_with(EXCLUDED) {
-                take(&mut left, &mut guest_agent, path, value);
+            if (root != "attr" || !path.starts_with(EXCLUDED)) && fits(&mut left, root.len() + 1 + path.len(), value) {
+                guest_agent.push_below(root, path, value);
             }
         }
     }
-    let mut xsdata = Vec::new();
+    let mut xsdata = Listing::default();
     for root in XSDATA {
-        if let Some(value) = value(found) {
-            take(&mut left, &mut xsdata, root.to_owned(), &value);
+        if let Some(value) = value(found).filter(|value| fits(&mut left, root.len(), value)) {
+            xsdata.push(root, &value);
         }
         for (path, value) in tree(found).iter() {
-            take(&mut left, &mut xsdata, paths::below(root, path), value);
+            if fits(&mut left, root.len() + 1 + path.len(), value) {
+                xsdata.push_below(root, path, value);
+            }
         }
     }
     let devices = device::list(domid, found);
-    let number = |key: &str| memory.get(key)?.parse().ok();
     DomainSeen {
         introduced,
         instance,
@@ -163,26 +164,22 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
         pending_shutdown,
         devices: devices.iter().map(|device| of_device(device, &frontends)).collect(),
         roles: if device_model { vec![Role::DeviceModel] } else { Vec::new() },
-        memory_target: number("target"),
-        uncooperative: memory.get("uncooperative").is_some(),
-        guest_agent,
-        xsdata,
+        memory_target: memory_target.and_then(|kib| kib.parse().ok()),
+        uncooperative,
+        guest_agent: guest_agent.into(),
+        xsdata: xsdata.into(),
         console_tty: serial.or(tty),
         vnc_port: vnc_port.and_then(|port| port.parse().ok()),
-        vcpus_online: cpus.iter().filter(|(path, v)| path.ends_with("/availability") && *v == "online").count() as u32,
         shadow_mib: None,
         info,
     }
 }
 
-fn take(left: &mut u64, into: &mut Vec<(String, String)>, path: String, value: &str) {
-    let size = (path.len() + value.len()) as u64;
-    if size <= *left {
-        *left -= size;
-        into.push((path, value.to_owned()));
-    } else {
-        *left = 0;
-    }
+/// Whether a key is within what is left of the quota.
+fn fits(left: &mut u64, path: usize, value: &str) -> bool {
+    let rest = left.checked_sub((path + value.len()) as u64);
+    *left = rest.unwrap_or(0);
+    rest.is_some()
 }
 
 fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
@@ -197,7 +194,7 @@ fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
         half_inserted: device.kind == "qdisk"
             && device.private.get("dp-id").is_some()
             && device.backend_value("vdi").is_none(),
-        disk: device.backend_value("vdi").and_then(|json| serde_json::from_str(json).ok()),
+        vdi: device.backend_value("vdi").map(str::to_owned),
         qos: device.private.get("qos").map(str::to_owned),
         frontend_closed: frontends.get(&front) == Some("6"),
         unplug_asked: device.backend_value("online") == Some("0"),

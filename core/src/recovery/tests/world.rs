@@ -563,11 +563,10 @@ pub(super) fn unbuilt(handle: Uuid, domid: DomId) -> DomainSeen {
         roles: Vec::new(),
         memory_target: None,
         uncooperative: false,
-        guest_agent: Vec::new(),
-        xsdata: Vec::new(),
+        guest_agent: Default::default(),
+        xsdata: Default::default(),
         console_tty: None,
         vnc_port: None,
-        vcpus_online: 1,
         shadow_mib: None,
     }
 }
@@ -590,7 +589,7 @@ pub(super) fn plugged(kind: &'static str, name: &str) -> DeviceSeen {
         backend_state: Some(4),
         online: true,
         kthread_pid: None,
-        disk: None,
+        vdi: None,
         half_inserted: false,
         qos: None,
         frontend_closed: false,

@@ -220,7 +220,7 @@ fn media_are_ejected_and_inserted() {
     let iso = Disk::Vdi("sr/iso".to_owned());
     assert_eq!(trace(&mut world, MicroOp::VbdInsert("hdc".to_owned(), iso.clone())), lines(expected));
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
-    assert_eq!(seen.domains[0].device(true, "hdc").unwrap().disk, Some(iso));
+    assert_eq!(seen.domains[0].device(true, "hdc").unwrap().disk(), Some(iso));
     world.ok(MicroOp::VbdEject("hdc".to_owned()));
     assert!(world.datapaths.is_empty());
     assert_eq!(error(world.run(MicroOp::VbdEject("hda".to_owned()))), Error::MediaNotEjectable);
@@ -241,8 +241,8 @@ fn an_insert_cut_short_anywhere_is_seen_and_ejected() {
         world.cancelled_after = None;
         let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
         let drive = seen.domains[0].device(true, "hdc").unwrap();
-        assert_eq!(inserted.is_ok(), drive.disk.is_some(), "cancelled after {after}");
-        assert!(world.datapaths.is_empty() || drive.half_inserted || drive.disk.is_some(), "cancelled after {after}");
+        assert_eq!(inserted.is_ok(), drive.vdi.is_some(), "cancelled after {after}");
+        assert!(world.datapaths.is_empty() || drive.half_inserted || drive.vdi.is_some(), "cancelled after {after}");
         world.ok(MicroOp::VbdEject("hdc".to_owned()));
         assert!(world.datapaths.is_empty(), "cancelled after {after}");
     }
