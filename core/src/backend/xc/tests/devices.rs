@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::interface::vif::{Ipv4Configuration, LockingMode};
-use crate::interface::{Maybe, Pairs, Value};
+use crate::interface::{Maybe, Pairs, Value, VmExtra};
 
 fn unplug(device: &str, force: bool) -> MicroOp {
     MicroOp::VbdUnplug { device: device.to_owned(), force }
@@ -159,11 +159,17 @@ fn a_device_model_gets_its_disks_and_nics() {
         -device ide-cd,id=ide-5632,drive=ide-5632,bus=ide.1,unit=0 \
         -drive if=none,readonly=on,id=ide-5696 -device ide-cd,id=ide-5696,drive=ide-5696,bus=ide.1,unit=1";
     assert!(args.ends_with(expected), "{args}");
-    let nic = "-device rtl8139,id=nic0,netdev=net0,mac=00:16:3e:00:00:00 \
+    let nic = "-device rtl8139,id=nic0,netdev=net0,mac=00:16:3e:00:00:00,romfile= \
         -netdev type=tap,id=net0,ifname=vif7.0-emu,br=xenbr0,script=no,downscript=no -machine xenfv";
     assert!(args.contains(nic), "{args}");
     assert!(args.contains("-vnc 0.0.0.0:0,to=99 -display none -device cirrus-vga,vgamem_mb=4 -serial pty"), "{args}");
     assert!(args.contains("-smp 1,maxcpus=2") && args.contains("-m 188"), "{args}");
+    let from_network = BuilderInfo::Hvm(HvmInfo { boot_order: "n".to_owned(), ..HvmInfo::default() });
+    let mut world = with_drives();
+    world.context.extra = Some(Arc::new(VmExtra { ty: Some(from_network), ..extra.clone() }));
+    let extra = world.context.extra.as_deref().unwrap();
+    let args = super::super::qemu_args::for_hvm(&world.context, 7, extra, false).unwrap().join(" ");
+    assert!(args.contains("-boot order=n ") && !args.contains("romfile"), "{args}");
 }
 
 #[test]
@@ -176,7 +182,7 @@ fn commas_do_not_get_into_qemus_options() {
     world.context.vifs = vec![Arc::new(vif)].into();
     let extra = world.context.extra.as_deref().unwrap();
     let args = super::super::qemu_args::for_hvm(&world.context, 7, extra, false).unwrap().join(" ");
-    assert!(args.contains("-name a,,b ") && args.contains("mac=x,,script=/bin/sh "), "{args}");
+    assert!(args.contains("-name a,,b ") && args.contains("mac=x,,script=/bin/sh,romfile= "), "{args}");
 }
 
 #[test]
