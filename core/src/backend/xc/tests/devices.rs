@@ -126,6 +126,27 @@ fn a_network_interface_is_plugged_and_unplugged() {
     assert_eq!(error(world.run(MicroOp::VifPlug("0".to_owned()))), unimplemented);
 }
 
+// Fails when the devices of a domain that goes are closed whatever state they were seen in: a domain that somebody else
+// destroys takes its back ends to 6 meanwhile, and a 5 over that is never answered.
+#[test]
+fn back_ends_that_close_meanwhile_are_looked_at_again() {
+    let disks = ["xvda", "xvdb"].map(|name| disk(name, file("/a.img"), Kind::Disk));
+    let mut world = running(world(pv(), disks.to_vec(), Vec::new()));
+    world.interfere = Some(|request| match request {
+        crate::host::Request::Store(batch) if batch.guards.len() == 2 => {
+            Some(crate::host::Outcome::Ok(crate::host::Reply::GuardFailed))
+        }
+        _ => None,
+    });
+    let trace = trace(&mut world, MicroOp::VmDestroy);
+    let one_by_one = "
+        store -0/device-model/7
+        store back/vbd/7/51712/online=0 back/vbd/7/51712/state=5 -7/device/vbd/51712
+        store back/vbd/7/51728/online=0 back/vbd/7/51728/state=5 -7/device/vbd/51728";
+    assert!(trace.contains(&lines(one_by_one)), "{trace}");
+    assert!(world.domains.is_empty() && world.get("/local/domain/0/backend/vbd/7/51712/state").is_none());
+}
+
 #[test]
 fn a_disk_that_qemu_serves() {
     let qdisk: Pairs = [("backend-kind", "qdisk")].into_iter().collect();
