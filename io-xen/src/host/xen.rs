@@ -2,6 +2,7 @@
 //!
 //! Calls of libxenctrl and of the file system block and run on the blocking pool; all else is a task of this thread.
 
+pub mod census;
 pub mod container;
 mod eyes;
 pub mod facts;
@@ -25,6 +26,7 @@ use crate::inbox::{Inbox, Promise};
 use crate::log;
 use crate::xen::Hypervisor;
 use crate::xenstore::Store;
+use census::Census;
 use faults::outcome;
 use images::Images;
 use processes::Processes;
@@ -74,6 +76,7 @@ impl Settings {
 /// The host.
 pub struct Xen {
     parts: Rc<Parts>,
+    inbox: Rc<Inbox>,
     executor: Rc<LocalExecutor<'static>>,
     // Rung to end a wait.
     aborts: Rc<RefCell<HashMap<EffectId, Rc<Bell>>>>,
@@ -92,7 +95,7 @@ impl Xen {
     /// Opens it: what it needs is there, and what an earlier daemon of this instance left is sorted.
     pub fn open(settings: &Settings, inbox: Rc<Inbox>) -> Result<Xen, Failure> {
         let hypervisor = Arc::new(Hypervisor::open()?);
-        let store = Store::open(None, inbox)?;
+        let store = Store::open(None, inbox.clone())?;
         let executor = Rc::new(LocalExecutor::new());
         let processes = Processes::new(&settings.instance, Path::new(LOGS), executor.clone());
         smol::block_on(executor.run(processes.take_over()));
@@ -106,7 +109,7 @@ impl Xen {
         let facts = Arc::new(facts(&hypervisor));
         log::info("host", format_args!("this host runs Xen {}", hypervisor.host_stat().hypervisor.version));
         let parts = Rc::new(Parts { hypervisor, store, processes, storage, images, facts });
-        Ok(Xen { parts, executor, aborts: Rc::default() })
+        Ok(Xen { parts, inbox, executor, aborts: Rc::default() })
     }
 }
 
@@ -160,7 +163,9 @@ impl Host for Xen {
     }
 
     fn tend(&self) -> Pin<Box<dyn Future<Output = String> + '_>> {
-        Box::pin(async { match self.executor.run(self.parts.store.tend()).await {} })
+        let census = Census::default().keep(async || self.parts.list().await, &self.inbox);
+        let both = smol::future::or(self.parts.store.tend(), census);
+        Box::pin(async { match self.executor.run(both).await {} })
     }
 }
 

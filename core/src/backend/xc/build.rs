@@ -16,9 +16,6 @@ pub(super) const HELPER_PATIENCE: u64 = 3600 * SECOND;
 /// How long scrubbed memory is waited for.
 const SCRUB_PATIENCE: u64 = 64 * SECOND;
 
-/// The helper's word for "not enough memory".
-const ENOMEM: i32 = 12;
-
 /// Xen's own scheduling of a domain about which nothing was said.
 const EVEN: Priority = Priority { weight: 256, cap: 0 };
 
@@ -74,7 +71,7 @@ async fn build_from(host: &Host, domid: DomId, kind: &BuilderInfo, image: &Image
     let rings = match helper::last_word(&lines) {
         _ if exit.is_none() => return Err(internal("guest builder did not end in time")),
         Ok(body) => helper::rings(body).ok_or_else(|| internal(format!("guest builder said result {body}")))?,
-        Err(text) if helper::errno(text) == Some(ENOMEM) => {
+        Err(text) if helper::errno(text) == Some(helper::ENOMEM) => {
             return Err(Error::NotEnoughMemory((required * 1024) as i64).into());
         }
         Err(text) => return Err(internal(format!("guest builder: {text}"))),

@@ -185,10 +185,19 @@ async fn release_devices(
     let mut batch = Batch::new();
     batch.remove(paths::device_model(domid));
     for device in devices.iter().filter(|device| !device.backend.is_empty()) {
+        device::unchanged(&mut batch, device);
         device::close(&mut batch, device);
         device::cut(&mut batch, device);
     }
-    host.store(batch).await?;
+    if !host.store(batch).await? {
+        // A domain that somebody else has destroyed takes its devices' back ends along while we look.
+        let mut batch = Batch::new();
+        batch.remove(paths::device_model(domid));
+        host.store(batch).await?;
+        for device in devices {
+            device::ask_to_close(host, device, true).await?;
+        }
+    }
     let mut all = Ok(());
     for device in devices {
         if !device.backend.is_empty() {

@@ -269,14 +269,23 @@ pub(super) fn patience(device: &Device, otherwise: u64) -> u64 {
     if device.kind == "qdisk" { QDISK_PATIENCE } else { otherwise }
 }
 
-/// Ask a device to close, in the state that it is in now; a state that changes meanwhile is read again, since a 5
-/// over a 6 would be a close that nobody answers.
-async fn ask_to_close(host: &Host, device: &Device, by_force: bool) -> Result<(), Failure> {
+/// Only while the back end is in the state in which it was seen: a 5 over a 6 would be a close that nobody answers.
+pub(super) fn unchanged(batch: &mut Batch, device: &Device) {
+    batch.guard(match device.backend_value("state") {
+        Some(state) => Guard::Equals(device.state_path(), state.to_owned()),
+        None => Guard::Absent(device.state_path()),
+    });
+}
+
+/// Ask a device to close, in the state that it is in now; a state that changes meanwhile is read again.
+pub(super) async fn ask_to_close(host: &Host, device: &Device, by_force: bool) -> Result<(), Failure> {
     let mut device = device.clone();
     for _ in 0..4 {
-        let Some(state) = device.backend_value("state").map(str::to_owned) else { break };
+        if device.backend_value("state").is_none() {
+            break;
+        }
         let mut batch = Batch::new();
-        batch.guard(Guard::Equals(device.state_path(), state));
+        unchanged(&mut batch, &device);
         close(&mut batch, &device);
         if by_force {
             cut(&mut batch, &device);

@@ -48,6 +48,12 @@
 
 use crate::host::DomId;
 
+/// The error number of "not enough memory".
+pub(super) const ENOMEM: i32 = 12;
+
+/// Error numbers of a disk that is broken or full.
+pub(super) const DISK_ERRORS: [i32; 2] = [5, 28];
+
 /// A line that the helper says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Line<'a> {

@@ -77,7 +77,7 @@ pub(super) fn for_hvm(context: &Context, domid: DomId, extra: &VmExtra, restore:
     if context.vm.vcpu_max > 1 {
         push(&mut args, "-smp", format!("{},maxcpus={}", context.vm.vcpus.max(1), context.vm.vcpu_max));
     }
-    nics(&mut args, context, domid, extra);
+    nics(&mut args, context, domid, extra, boot.contains('n'));
     if restore {
         push(&mut args, "-incoming", format!("exec:cat {}", saved_state(domid)));
     }
@@ -121,13 +121,16 @@ fn display(args: &mut Vec<String>, domid: DomId, info: &HvmInfo) {
     push(args, "-device", format!("{card},vgamem_mb={}", info.video_mib));
 }
 
-fn nics(args: &mut Vec<String>, context: &Context, domid: DomId, extra: &VmExtra) {
+/// The option ROM boots from the network. Where nothing does it only costs the guest's time at boot, and the guest its
+/// start where the host has no such file.
+fn nics(args: &mut Vec<String>, context: &Context, domid: DomId, extra: &VmExtra, bootable: bool) {
+    let rom = if bootable { "" } else { ",romfile=" };
     let model = escape(extra.platformdata.get("nic_type").map_or("rtl8139", String::as_str));
     let mut none = true;
     for vif in context.vifs.iter().take(MOST_NICS) {
         let (Network::Local(bridge), Ok(devid)) = (&vif.backend, u32::try_from(vif.position)) else { continue };
         none = false;
-        push(args, "-device", format!("{model},id=nic{devid},netdev=net{devid},mac={}", escape(&vif.mac)));
+        push(args, "-device", format!("{model},id=nic{devid},netdev=net{devid},mac={}{rom}", escape(&vif.mac)));
         let tap = script::tap(domid, devid);
         let bridge = escape(bridge);
         push(args, "-netdev", format!("type=tap,id=net{devid},ifname={tap},br={bridge},script=no,downscript=no"));

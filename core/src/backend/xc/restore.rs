@@ -18,7 +18,7 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
     let mut info = info.clone();
     info.memory_target = overhead::kib(bytes).min(overhead::kib(context.vm.memory_dynamic_max)) as i64;
     let kind = guest::kind(context);
-    build::prepare_memory(host, kind, overhead::kib(bytes)).await?;
+    let required = build::prepare_memory(host, kind, overhead::kib(bytes)).await?;
     let ports = build::prepare(host, domid, kind).await?;
     let (stream, process) = (host.handle().await?, host.handle().await?);
     let body = async {
@@ -31,7 +31,7 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
             helper::push(&mut args, "-dm", "qemu");
         }
         spawn(host, domid, process, stream, args).await?;
-        let rings = records(host, process, stream).await?;
+        let rings = records(host, process, stream, required).await?;
         build::introduce(host, domid, kind, &info, ports, rings).await
     };
     host.then_always(body, async |host: Host| {
@@ -58,14 +58,15 @@ async fn spawn(host: &Host, domid: DomId, process: Handle, stream: Handle, args:
 }
 
 /// Read records to the end of the image, in whatever order they come; the rings that the helper found.
-async fn records(host: &Host, process: Handle, stream: Handle) -> Result<(u64, u64), Failure> {
+/// `required` is KiB that the guest needs.
+async fn records(host: &Host, process: Handle, stream: Handle, required: u64) -> Result<(u64, u64), Failure> {
     let mut rings = None;
     for _ in 0..MOST_RECORDS {
         match image::read(host, stream).await? {
             ImageRecord::Signature => return Err(Error::IoError.into()),
             // Who wrote it does not matter; QEMU's state is where QEMU will look.
             ImageRecord::Xenops(_) | ImageRecord::QemuTrad => {}
-            ImageRecord::Libxc if rings.is_none() => rings = Some(memory(host, process).await?),
+            ImageRecord::Libxc if rings.is_none() => rings = Some(memory(host, process, required).await?),
             ImageRecord::Libxc => return Err(Error::IoError.into()),
             ImageRecord::EndOfImage => return rings.ok_or(Error::IoError.into()),
         }
@@ -74,7 +75,7 @@ async fn records(host: &Host, process: Handle, stream: Handle) -> Result<(u64, u
 }
 
 /// The stream stands where the guest's memory begins: the helper reads that, and ends.
-async fn memory(host: &Host, process: Handle) -> Result<(u64, u64), Failure> {
+async fn memory(host: &Host, process: Handle, required: u64) -> Result<(u64, u64), Failure> {
     host.act(Request::Tell(process, "restore:xenguest".to_owned())).await?;
     let (held, Process { lines, exit }) = host.wait(vec![Condition::Exited(process)], build::HELPER_PATIENCE).await?;
     if held.is_none() {
@@ -82,6 +83,10 @@ async fn memory(host: &Host, process: Handle) -> Result<(u64, u64), Failure> {
     }
     match helper::last_word(&lines) {
         Ok(body) => helper::rings(body).ok_or_else(|| internal(format!("restore helper said result {body}"))),
-        Err(text) => Err(internal(format!("restore helper: {text}"))),
+        Err(text) => Err(match helper::errno(text) {
+            Some(helper::ENOMEM) => Error::NotEnoughMemory((required * 1024) as i64).into(),
+            Some(errno) if helper::DISK_ERRORS.contains(&errno) => Error::IoError.into(),
+            _ => internal(format!("restore helper: {text}")),
+        }),
     }
 }

@@ -17,9 +17,6 @@ use serde_json::json;
 /// How long the helper may say nothing.
 const PATIENCE: u64 = super::build::HELPER_PATIENCE;
 
-/// Words of the helper for a disk that is full or broken.
-const DISK_ERRORS: [i32; 2] = [5, 28];
-
 /// Begin an image, and let the helper fill it.
 pub(super) async fn save(host: &Host, disk: &Disk) -> Result<Product, Failure> {
     let context = host.context();
@@ -103,7 +100,7 @@ async fn tell(host: &Host, turn: &SaveTurn, word: &str) -> Result<(), Failure> {
 
 fn failed(text: &str) -> Failure {
     match helper::errno(text) {
-        Some(errno) if DISK_ERRORS.contains(&errno) => Error::IoError.into(),
+        Some(errno) if helper::DISK_ERRORS.contains(&errno) => Error::IoError.into(),
         _ => internal(format!("save helper: {text}")),
     }
 }

@@ -1,5 +1,7 @@
-//! Waits: looking when something has told that it may be worth it, never on a guess but for free memory.
+//! Waits: looking when something has told that it may be worth it, on a guess only for free memory and, seldom, for
+//! domains.
 
+use super::census;
 use crate::clock;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -8,6 +10,9 @@ use xenops_core::host::{Condition, DomId, DomainInfo, Fault, Handle, Process, Re
 
 /// How often free memory is looked at: nothing tells of it.
 const MEMORY_PACE: Duration = Duration::from_millis(100);
+
+/// How often domains are looked at: xenstored may not tell of them.
+const DOMAIN_PACE: Duration = if cfg!(test) { Duration::from_millis(50) } else { census::PACE };
 
 /// What is true at one moment of what a wait asks about.
 #[derive(Debug, Default)]
@@ -124,9 +129,10 @@ async fn changed(ear: &impl Ear, subjects: &Subjects, until: u64) -> Result<(), 
         Ok(())
     };
     let pace = async {
-        match subjects.memory {
-            true => after(MEMORY_PACE).await,
-            false => std::future::pending().await,
+        match (subjects.memory, subjects.domains.is_empty()) {
+            (true, _) => after(MEMORY_PACE).await,
+            (false, false) => after(DOMAIN_PACE).await,
+            (false, true) => std::future::pending().await,
         }
     };
     smol::future::or(ear.changed(), smol::future::or(after(clock::until(until)), pace)).await
@@ -229,6 +235,20 @@ mod tests {
         assert_eq!(run(&fake, any(), 0, |_| ()), Ok(Reply::Held(Some(0), None)), "it holds, though it is late");
         fake.lost.set(true);
         assert!(run(&fake, any(), clock::mono() + 5_000_000, |_| ()).is_err(), "it never could look");
+    }
+
+    // Fails when only xenstored's word makes a wait look at its domain.
+    #[test]
+    fn a_domain_of_which_nothing_tells_is_looked_at() {
+        let fake = Fake::default();
+        fake.seen.borrow_mut().domains.push(census::tests::domain(7, None, false));
+        let request = Wait { any: vec![Condition::Stopped(7)], until: soon() };
+        let gone = async {
+            smol::Timer::after(Duration::from_millis(20)).await;
+            fake.seen.borrow_mut().domains.clear();
+        };
+        let (reply, ()) = smol::block_on(smol::future::zip(wait(&fake, &request), gone));
+        assert_eq!(reply, Ok(Reply::Held(Some(0), None)));
     }
 
     #[test]

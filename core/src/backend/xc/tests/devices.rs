@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::interface::vif::{Ipv4Configuration, LockingMode};
-use crate::interface::{Maybe, Pairs, Value};
+use crate::interface::{Maybe, Pairs, Value, VmExtra};
 
 fn unplug(device: &str, force: bool) -> MicroOp {
     MicroOp::VbdUnplug { device: device.to_owned(), force }
@@ -126,6 +126,27 @@ fn a_network_interface_is_plugged_and_unplugged() {
     assert_eq!(error(world.run(MicroOp::VifPlug("0".to_owned()))), unimplemented);
 }
 
+// Fails when the devices of a domain that goes are closed whatever state they were seen in: a domain that somebody else
+// destroys takes its back ends to 6 meanwhile, and a 5 over that is never answered.
+#[test]
+fn back_ends_that_close_meanwhile_are_looked_at_again() {
+    let disks = ["xvda", "xvdb"].map(|name| disk(name, file("/a.img"), Kind::Disk));
+    let mut world = running(world(pv(), disks.to_vec(), Vec::new()));
+    world.interfere = Some(|request| match request {
+        crate::host::Request::Store(batch) if batch.guards.len() == 2 => {
+            Some(crate::host::Outcome::Ok(crate::host::Reply::GuardFailed))
+        }
+        _ => None,
+    });
+    let trace = trace(&mut world, MicroOp::VmDestroy);
+    let one_by_one = "
+        store -0/device-model/7
+        store back/vbd/7/51712/online=0 back/vbd/7/51712/state=5 -7/device/vbd/51712
+        store back/vbd/7/51728/online=0 back/vbd/7/51728/state=5 -7/device/vbd/51728";
+    assert!(trace.contains(&lines(one_by_one)), "{trace}");
+    assert!(world.domains.is_empty() && world.get("/local/domain/0/backend/vbd/7/51712/state").is_none());
+}
+
 #[test]
 fn a_disk_that_qemu_serves() {
     let qdisk: Pairs = [("backend-kind", "qdisk")].into_iter().collect();
@@ -159,11 +180,17 @@ fn a_device_model_gets_its_disks_and_nics() {
         -device ide-cd,id=ide-5632,drive=ide-5632,bus=ide.1,unit=0 \
         -drive if=none,readonly=on,id=ide-5696 -device ide-cd,id=ide-5696,drive=ide-5696,bus=ide.1,unit=1";
     assert!(args.ends_with(expected), "{args}");
-    let nic = "-device rtl8139,id=nic0,netdev=net0,mac=00:16:3e:00:00:00 \
+    let nic = "-device rtl8139,id=nic0,netdev=net0,mac=00:16:3e:00:00:00,romfile= \
         -netdev type=tap,id=net0,ifname=vif7.0-emu,br=xenbr0,script=no,downscript=no -machine xenfv";
     assert!(args.contains(nic), "{args}");
     assert!(args.contains("-vnc 0.0.0.0:0,to=99 -display none -device cirrus-vga,vgamem_mb=4 -serial pty"), "{args}");
     assert!(args.contains("-smp 1,maxcpus=2") && args.contains("-m 188"), "{args}");
+    let from_network = BuilderInfo::Hvm(HvmInfo { boot_order: "n".to_owned(), ..HvmInfo::default() });
+    let mut world = with_drives();
+    world.context.extra = Some(Arc::new(VmExtra { ty: Some(from_network), ..extra.clone() }));
+    let extra = world.context.extra.as_deref().unwrap();
+    let args = super::super::qemu_args::for_hvm(&world.context, 7, extra, false).unwrap().join(" ");
+    assert!(args.contains("-boot order=n ") && !args.contains("romfile"), "{args}");
 }
 
 #[test]
@@ -176,7 +203,7 @@ fn commas_do_not_get_into_qemus_options() {
     world.context.vifs = vec![Arc::new(vif)].into();
     let extra = world.context.extra.as_deref().unwrap();
     let args = super::super::qemu_args::for_hvm(&world.context, 7, extra, false).unwrap().join(" ");
-    assert!(args.contains("-name a,,b ") && args.contains("mac=x,,script=/bin/sh "), "{args}");
+    assert!(args.contains("-name a,,b ") && args.contains("mac=x,,script=/bin/sh,romfile= "), "{args}");
 }
 
 #[test]

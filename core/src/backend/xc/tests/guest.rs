@@ -340,7 +340,10 @@ impl World {
                 Some(text) => vec![format!("error:{text}")],
                 None => vec!["result:".to_owned()],
             },
-            (Role::Restorer, "restore:xenguest", _) => vec!["result:xenguest 5 6".to_owned()],
+            (Role::Restorer, "restore:xenguest", _) => vec![match fails {
+                Some(text) => format!("error:{text}"),
+                None => "result:xenguest 5 6".to_owned(),
+            }],
             _ => panic!("{role:?} was told {word}"),
         };
         let ended = say.iter().any(|line| line.starts_with("result:") || line.starts_with("error:"));

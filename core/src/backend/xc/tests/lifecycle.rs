@@ -238,6 +238,17 @@ fn a_restore_reads_the_image_to_its_end() {
     world.image = vec![ImageRecord::Xenops(String::new()); 100];
     world.image.insert(0, ImageRecord::Signature);
     assert_eq!(world.run(MicroOp::VmRestore(image())), io, "records without end");
+    let failures = [
+        ("xc_domain_restore 12 Cannot allocate memory", Error::NotEnoughMemory(137_216 << 10)),
+        ("xc_domain_restore 5 Input/output error", Error::IoError),
+        ("xc_domain_restore 28 No space left on device", Error::IoError),
+    ];
+    for (said, error) in failures {
+        world.image.clone_from(&whole);
+        world.guest.helper_fails = Some(said);
+        assert_eq!(world.run(MicroOp::VmRestore(image())), Err(Failure::Error(error)), "{said}");
+    }
+    world.guest.helper_fails = None;
     world.image = whole;
     let expected = "
         Memory
@@ -247,14 +258,14 @@ fn a_restore_reads_the_image_to_its_end() {
         domain 7 AllocUnbound
         open image Restore
         read image
-        spawn Restorer xenops-guest -mode restore -domid 7 -fd {stream} -store_port 11 -console_port 12
+        spawn Restorer xenops-guest -mode restore -domid 7 -fd {stream} -store_port 17 -console_port 18
         read image
         read image
         tell restore:xenguest
         wait exited
         read image
         store +7/memory +7/domid +7/store +7/serial +7/console +/libxl (12)
-        introduce 7 ring 5 port 11
+        introduce 7 ring 5 port 17
         forget process
         close stream";
     assert_eq!(trace(&mut world, MicroOp::VmRestore(image())), lines(expected));
