@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 use xenops_core::host::time::{MILLISECOND, SECOND};
-use xenops_core::host::{Role, Uuid};
+use xenops_core::host::{Batch, DomainAct, Request, Role, Uuid};
 use xenops_core::interface::{Call, DeviceId, Disk};
+use xenops_core::machine::EffectId;
 use xenops_io_sim::fleet::{DiskShape, Guest, Shape};
 use xenops_io_sim::local::Local;
 use xenops_io_sim::world::{Choices, Config, Pace, World};
@@ -113,4 +114,32 @@ fn the_boot_loader_of_a_killed_daemon_leaves_no_files() {
     local.pass(60 * SECOND);
     assert!(local.world.disk().left.is_empty(), "{:?}", local.world.disk().left);
     assert!(local.world.hypervisor().of(ID).next().is_none());
+}
+
+/// Somebody else asks the host for this, and has it.
+fn meddle(local: &mut Local, request: Request) {
+    local.world.start(EffectId(u64::MAX), request);
+    while local.world.take_outcome().is_none() {
+        local.world.run_until(local.world.next_event().unwrap());
+    }
+}
+
+/// A daemon that has listed no domains yet sees one whose xenstore has gone; that the domain follows is news as well.
+#[test]
+fn a_domain_that_goes_before_any_list_is_missed() {
+    let mut local = host(&shape(Guest::Pv));
+    local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+    local.do_task(Call::VmUnpause { id: ID.text() }).unwrap();
+    local.pass(30 * SECOND);
+    local.restart();
+    local.pass(30 * SECOND);
+    let domid = local.world.hypervisor().of(ID).next().unwrap();
+    let mut batch = Batch::new();
+    batch.remove(format!("/local/domain/{domid}")).remove(format!("/vm/{ID}"));
+    meddle(&mut local, Request::Store(batch));
+    local.pass(30 * SECOND);
+    local.do_task(Call::VmStart { id: ID.text(), paused: false }).expect_err("a guest runs that nobody knows");
+    meddle(&mut local, Request::Domain(domid, DomainAct::Destroy));
+    local.pass(30 * SECOND);
+    local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
 }

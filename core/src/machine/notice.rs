@@ -116,6 +116,10 @@ impl Machine {
         }
         changed
             .extend(before.iter().filter(|(domid, _)| !self.domains.known.contains_key(domid)).map(|(_, then)| then.0));
+        // A look may have seen one that came and went between two lists, or before a daemon's first.
+        let unlisted = |domid: &DomId| !self.domains.known.contains_key(domid);
+        let seen = self.vms.iter().filter(|(_, slot)| slot.domain().is_some_and(|seen| unlisted(&seen.info.domid)));
+        changed.extend(seen.map(|(_, slot)| slot.id));
         changed.retain(|id| !mutant!(GoneNotNoticed) || self.domains.known.values().any(|known| known.0 == *id));
         changed.sort_unstable();
         changed.dedup();
