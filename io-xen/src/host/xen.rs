@@ -212,7 +212,7 @@ impl Parts {
     async fn processes_and_files(&self, request: Request) -> Result<Reply, Fault> {
         let unit = |()| Reply::Unit;
         match request {
-            Request::Spawn(spawn) => self.spawn(&loops::spare(&self.store, spawn).await).map(unit),
+            Request::Spawn(spawn) => self.spawn(&loops::spare(&self.store, *spawn).await).map(unit),
             Request::Tell(process, line) => self.processes.tell(process, &line).await.map(unit),
             Request::Kill(domid, role) => {
                 self.processes.kill(domid, role).await;
