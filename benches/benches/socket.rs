@@ -62,18 +62,19 @@ fn round(caller: &mut Caller) -> Duration {
     taken
 }
 
-/// Not timed, and printed only: a daemon beside its host's process, after it has started all VMs and after its restart.
+/// Not timed, and printed only, with the unit's setting of the allocator: a daemon beside its host's process, after it has started all VMs and after its restart.
 fn memory() {
     let place = Place::new("memory");
     let host = format!("simulated:{}", place.0.join("host").display());
-    let daemon = Daemon::start(&place, &host);
+    let start = || Daemon::start_with(&place, &host, &[("MIMALLOC_PURGE_DELAY", "0")]);
+    let daemon = start();
     let mut caller = daemon.furnish();
     println!("resident with {FLEET} halted vms: {}", daemon.resident());
     caller.tasks("VM.start", (0..FLEET).map(|n| json!({"id": fleet::id(n), "paused": false})));
     caller.tasks("VM.unpause", (0..FLEET).map(|n| json!({"id": fleet::id(n)})));
     println!("resident with {FLEET} running vms: {}", daemon.resident());
     drop((caller, daemon));
-    let daemon = Daemon::start(&place, &host);
+    let daemon = start();
     daemon.caller().call("VM.list", json!({"unit": null}));
     println!("resident with {FLEET} running vms, after a restart: {}", daemon.resident());
 }
@@ -105,6 +106,10 @@ struct Daemon {
 
 impl Daemon {
     fn start(place: &Place, host: &str) -> Daemon {
+        Daemon::start_with(place, host, &[])
+    }
+
+    fn start_with(place: &Place, host: &str, environment: &[(&str, &str)]) -> Daemon {
         use std::os::unix::process::CommandExt;
         let sockets = place.0.join("sockets");
         let program = std::env::current_exe().expect("this program has a path");
@@ -114,6 +119,7 @@ impl Daemon {
             .arg(format!("--sockets-path={}", sockets.display()))
             .arg(format!("--database-path={}", place.0.join("database").display()))
             .args(["--config=/nonexistent", "--config-dir=/nonexistent", "--loglevel=warning"])
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .spawn()
             .expect("this program starts as the daemon");
