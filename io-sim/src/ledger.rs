@@ -36,6 +36,8 @@ pub struct Op {
     pub committed: bool,
     /// Its task was destroyed, or nobody listened: nobody need be told when it ends.
     pub unwatched: bool,
+    /// The task that went well before it, though it was asked for later.
+    pub overtaken: Option<u64>,
     /// Faults that had struck when it was asked.
     pub faults: u64,
 }
@@ -169,7 +171,8 @@ impl Ledger {
             self.places[asked.place].intact = None;
         }
         let intact = intact.filter(|_| !self.places[asked.place].doomed);
-        let op = Op { seq: self.seq, asked, intact, cancelled: false, committed: false, unwatched: false, faults };
+        let (cancelled, committed, unwatched, overtaken) = (false, false, false, None);
+        let op = Op { seq: self.seq, asked, intact, cancelled, committed, unwatched, overtaken, faults };
         self.ops.insert(key, op);
     }
 
@@ -223,6 +226,9 @@ impl Ledger {
             return Err(Violation::new("S29", format!("task {task} has ended twice")));
         }
         let Some(op) = self.ops.remove(&key) else { return Ok(None) };
+        if let (Key::Task(task), Ended::Well) = (key, how) {
+            self.overtakes(task, &op);
+        }
         let place = &self.places[op.asked.place];
         if how == Ended::Cancelled && op.committed && !self.is_broken_by_poweroff(&op) {
             let text = format!("{} could not be cancelled any more, and was", op.asked.action.name());
@@ -236,6 +242,15 @@ impl Ledger {
         }
         self.settle(op.asked.place, view);
         Ok(Some(op))
+    }
+
+    /// What was asked of the same VM before has come to its end by now, whether anybody was told yet or not.
+    fn overtakes(&mut self, task: u64, op: &Op) {
+        for (_, earlier) in self.ops.range_mut(Key::Task(0)..Key::Task(task)) {
+            if earlier.asked.place == op.asked.place && earlier.asked.id == op.asked.id {
+                earlier.overtaken = Some(task);
+            }
+        }
     }
 
     /// What failed before its point of no return left alone what ran.

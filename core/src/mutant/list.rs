@@ -86,7 +86,8 @@ mutants! {
     IntentDeletedAtCommit "intent-deleted-at-commit" of "law 8": "the point of no return deletes the intent instead of marking it"
         survives: "no rule asks whether a paused vm at rest has its devices and its qemu: one half torn down looks paused";
     CancelReachesCleanup "cancel-reaches-cleanup" of "law 9": "a cancelled operation's shielded requests are refused too";
-    NoTombstone "no-tombstone" of "law 10": "a domain keeps its name while it is torn down";
+    NoTombstone "no-tombstone" of "law 10": "a domain keeps its name while it is torn down"
+        survives: "nobody but the daemon asks the simulated host for a vm's domain by its name; once a seed's timing showed it";
     ReusedNumberTouched "reused-number-touched" of "law 10": "a domain that has an old one's number is torn down for it"
         survives: "the simulated host gives no domain number twice";
     ImageNotForgotten "image-not-forgotten" of "law 10": "a resumed guest's image may be resumed once more";

@@ -230,6 +230,12 @@ impl Run {
             return Ok(());
         }
         let Some(op) = self.ledger.get_mut(Key::Task(task)) else { return Ok(()) };
+        if let Some(other) = op.overtaken.filter(|_| pending) {
+            return Err(Violation::new(
+                "law 6",
+                format!("task {other} went well before task {task}, which waits before it"),
+            ));
+        }
         op.committed |= pending && !shown.cancellable;
         let asked = op.asked.clone();
         let how = match &shown.state {
