@@ -12,13 +12,8 @@ const CLOSED: u32 = 6;
 
 /// What is to be done about the devices of a complete domain.
 pub(super) fn tend(domain: &DomainSeen, record: &Record, seen: &Observation) -> Option<Verdict> {
-    let lost = |disk, name: &String| match domain.device(disk, name) {
-        Some(device) => has_gone(device, domain),
-        // The storage holds what no device uses: a plug or an unplug that stopped half way.
-        None => disk && holds(seen, domain, name),
-    };
-    let vbds: Vec<_> = vbd_names(record).filter(|name| lost(true, name)).cloned().collect();
-    let vifs: Vec<_> = vif_names(record).filter(|name| lost(false, name)).cloned().collect();
+    let vbds: Vec<_> = vbd_names(record).filter(|name| is_torn(domain, seen, true, name)).cloned().collect();
+    let vifs: Vec<_> = vif_names(record).filter(|name| is_torn(domain, seen, false, name)).cloned().collect();
     if !(vbds.is_empty() && vifs.is_empty()) {
         return Some(Verdict::Repair(Repair::Unplug { vbds, vifs }, "a device is there that is not in use any more"));
     }
@@ -51,14 +46,20 @@ pub(super) fn unflag(record: &Record, seen: &Observation, plugged: impl Fn(bool,
 
 /// A suspended guest has all that it needs to run on: none of its devices was taken away, and QEMU is there.
 pub(super) fn whole(domain: &DomainSeen, record: &Record, seen: &Observation) -> bool {
-    let torn = |disk, name: &String| match domain.device(disk, name) {
-        Some(device) => has_gone(device, domain),
-        None => disk && holds(seen, domain, name),
-    };
+    let torn = |disk, name: &String| is_torn(domain, seen, disk, name);
     let needs_model = is_hvm(record) || domain.devices.iter().any(|device| device.kind == "qdisk");
     !vbd_names(record).any(|name| torn(true, name))
         && !vif_names(record).any(|name| torn(false, name))
         && (!needs_model || domain.roles.contains(&Role::DeviceModel))
+}
+
+/// A device is there that is not in use any more.
+fn is_torn(domain: &DomainSeen, seen: &Observation, disk: bool, name: &str) -> bool {
+    match domain.device(disk, name) {
+        Some(device) => has_gone(device, domain),
+        // The storage holds what no device uses: a plug or an unplug that stopped half way.
+        None => disk && holds(seen, domain, name),
+    }
 }
 
 /// Its script has taken it away or never ran, or the guest has granted at last what it first refused.

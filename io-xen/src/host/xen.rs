@@ -107,35 +107,10 @@ impl Xen {
         })?;
         let images = Images::open(storage.clone(), Path::new(DEVICE_MODELS), &settings.instance)
             .map_err(|fault| Failure::new(format!("cannot let go of old suspend images: {fault}")))?;
-        let facts = Arc::new(facts(&hypervisor));
+        let facts = Arc::new(facts::find(hypervisor.survey(), &hypervisor.version().to_string()));
         log::info("host", format_args!("this host runs Xen {}", hypervisor.host_stat().hypervisor.version));
         let parts = Rc::new(Parts { hypervisor, store, processes, storage, images, facts });
         Ok(Xen { parts, inbox, executor, aborts: Rc::default() })
-    }
-}
-
-fn facts(hypervisor: &Hypervisor) -> HostFacts {
-    let survey = hypervisor.survey();
-    let physical = &survey.physical;
-    let places = facts::Places::find(&hypervisor.version().to_string());
-    HostFacts {
-        cpus: physical.cpus,
-        hvm: physical.hvm,
-        pv: physical.pv,
-        hap: physical.hap,
-        shadow: physical.shadow,
-        iommu: physical.iommu,
-        features_pv: survey.features_pv.clone(),
-        features_hvm: survey.features_hvm.clone(),
-        block_script: places.block_script,
-        vif_script: places.vif_script,
-        guest_helper: places.guest_helper,
-        qemu: places.qemu,
-        hvmloader: places.hvmloader,
-        pv_shim: places.pv_shim,
-        pygrub: places.pygrub,
-        eliloader: places.eliloader,
-        hooks: HOOKS.to_owned(),
     }
 }
 

@@ -4,7 +4,6 @@ use super::cpuinfo::CpuText;
 use super::errno::CallError;
 use super::foreign::Interface;
 use super::layout::Physical;
-use xenops_core::host::HostFacts;
 use xenops_core::interface::host::{ChipsetInfo, CpuInfo, Host, Hypervisor};
 
 /// Feature sets by Xen's numbers.
@@ -46,18 +45,6 @@ impl Survey {
             features_hvm_most: features(HVM_MOST, physical.hvm)?,
             physical,
         })
-    }
-
-    /// Fills in the part of a host's facts that its hypervisor knows.
-    pub fn describe(&self, facts: &mut HostFacts) {
-        facts.cpus = self.physical.cpus;
-        facts.hvm = self.physical.hvm;
-        facts.pv = self.physical.pv;
-        facts.hap = self.physical.hap;
-        facts.shadow = self.physical.shadow;
-        facts.iommu = self.physical.iommu;
-        facts.features_pv = self.features_pv.clone();
-        facts.features_hvm = self.features_hvm.clone();
     }
 }
 

@@ -46,13 +46,29 @@
 //!
 //! A restore says nothing before it was told `restore:xenguest`.
 
-use crate::host::DomId;
+use crate::backend::{Failure, Host};
+use crate::host::{DomId, Handle, Request, Role, Spawn};
 
 /// The error number of "not enough memory".
 pub(super) const ENOMEM: i32 = 12;
 
 /// Error numbers of a disk that is broken or full.
 pub(super) const DISK_ERRORS: [i32; 2] = [5, 28];
+
+/// Start it on an image; what it says is waited for as it comes.
+pub(super) async fn spawn(
+    host: &Host,
+    role: Role,
+    domid: DomId,
+    process: Handle,
+    stream: Handle,
+    args: Vec<String>,
+) -> Result<(), Failure> {
+    let program = host.context().facts.guest_helper.clone();
+    let (domid, stream, env) = (Some(domid), Some(stream), Vec::new());
+    let spawn = Spawn { process, role, domid, program, args, env, scratch: None, stream };
+    host.act(Request::Spawn(Box::new(spawn))).await
+}
 
 /// A line that the helper says.
 #[derive(Debug, PartialEq)]

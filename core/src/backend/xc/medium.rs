@@ -28,37 +28,33 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         // A datapath holds one disk: the one that is in the drive has to leave it first.
         eject(host, device).await?;
     }
-    let trusted = || Guard::Exists(paths::trusted(domid, "vbd", drive.devid));
     let path = match disk {
         Disk::Local(path) => path.clone(),
         Disk::Vdi(vdi) => {
             let private = paths::private(&context.text, drive.kind, drive.devid);
-            let mut batch = Batch::new();
-            batch.guard(trusted());
-            batch.write(paths::below(&private, "dp-id"), vbd::datapath(domid, device));
-            batch.write(paths::below(&private, "vdi-id"), vdi);
-            if !host.store(batch).await? {
-                return Err(Error::DeviceNotConnected.into());
-            }
+            let named = [("dp-id", vbd::datapath(domid, device)), ("vdi-id", vdi.clone())];
+            write(host, &drive, named.map(|(key, value)| (paths::below(&private, key), value))).await?;
             let attached = vbd::attach(host, vbd, vdi, domid).await?;
             vbd::activate(host, vbd, vdi, domid).await?;
             attached.params
         }
     };
-    let mut batch = Batch::new();
-    batch.guard(trusted());
-    batch.write(paths::below(&drive.backend_path(), "params"), format!("aio:{path}"));
-    if !host.store(batch).await? {
-        return Err(Error::DeviceNotConnected.into());
-    }
+    write(host, &drive, [(paths::below(&drive.backend_path(), "params"), format!("aio:{path}"))]).await?;
     if device_model::has(context, device) {
         let medium = json!({"id": device_model::drive(drive.devid), "filename": path, "format": "raw"});
         device_model::ask(host, domid, "blockdev-change-medium", medium).await?;
         record(host, device, drive.devid, Some(path)).await?;
     }
+    write(host, &drive, [(paths::below(&drive.backend_path(), "vdi"), vbd::json(disk))]).await
+}
+
+/// Write keys of a drive that is still plugged.
+async fn write<const N: usize>(host: &Host, drive: &Device, keys: [(String, String); N]) -> Result<(), Failure> {
     let mut batch = Batch::new();
-    batch.guard(trusted());
-    batch.write(paths::below(&drive.backend_path(), "vdi"), vbd::json(disk));
+    batch.guard(Guard::Exists(paths::trusted(drive.domid, "vbd", drive.devid)));
+    for (path, value) in keys {
+        batch.write(path, value);
+    }
     if host.store(batch).await? { Ok(()) } else { Err(Error::DeviceNotConnected.into()) }
 }
 

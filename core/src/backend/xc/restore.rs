@@ -3,7 +3,7 @@
 use super::process::{ending, internal};
 use super::{build, guest, helper, image, overhead};
 use crate::backend::{Failure, Host};
-use crate::host::{Condition, DomId, Flavour, Handle, ImageRecord, Process, Request, Role, Spawn};
+use crate::host::{Condition, Flavour, Handle, ImageRecord, Process, Request, Role};
 use crate::interface::{Disk, Error};
 
 /// Records of an image at most.
@@ -30,7 +30,7 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
         if guest::is_hvm(context) {
             helper::push(&mut args, "-dm", "qemu");
         }
-        spawn(host, domid, process, stream, args).await?;
+        helper::spawn(host, Role::Restorer, domid, process, stream, args).await?;
         let rings = records(host, process, stream, required).await?;
         build::introduce(host, domid, kind, &info, ports, rings).await
     };
@@ -39,22 +39,6 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
         host.act(Request::CloseStream(stream)).await.and(forgotten)
     })
     .await
-}
-
-async fn spawn(host: &Host, domid: DomId, process: Handle, stream: Handle, args: Vec<String>) -> Result<(), Failure> {
-    let program = host.context().facts.guest_helper.clone();
-    let role = Role::Restorer;
-    let spawn = Spawn {
-        process,
-        role,
-        domid: Some(domid),
-        program,
-        args,
-        env: Vec::new(),
-        scratch: None,
-        stream: Some(stream),
-    };
-    host.act(Request::Spawn(Box::new(spawn))).await
 }
 
 /// Read records to the end of the image, in whatever order they come; the rings that the helper found.

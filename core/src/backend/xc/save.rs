@@ -10,7 +10,7 @@ use super::{device_model, guest, helper, image, paths, qemu_args, run_state, shu
 use crate::backend::micro_op::SaveTurn;
 use crate::backend::{Change, ExtraChange, Failure, Host, MicroOp, Product, Reason};
 use crate::host::time::SECOND;
-use crate::host::{Condition, DomId, DomainInfo, Flavour, Process, Request, Role, ShutdownCode, Spawn};
+use crate::host::{Condition, DomId, DomainInfo, Flavour, Process, Request, Role, ShutdownCode};
 use crate::interface::{Disk, Error};
 use serde_json::json;
 
@@ -31,19 +31,7 @@ pub(super) async fn save(host: &Host, disk: &Disk) -> Result<Product, Failure> {
         if guest::is_hvm(context) {
             helper::push(&mut args, "-dm", "qemu");
         }
-        let program = context.facts.guest_helper.clone();
-        let role = Role::Saver;
-        let spawn = Spawn {
-            process,
-            role,
-            domid: Some(domid),
-            program,
-            args,
-            env: Vec::new(),
-            scratch: None,
-            stream: Some(stream),
-        };
-        host.act(Request::Spawn(Box::new(spawn))).await?;
+        helper::spawn(host, Role::Saver, domid, process, stream, args).await?;
         host.become_op(MicroOp::VmSaveDialogue(turn.clone())).await
     };
     host.then_always(body, async |host: Host| let_go(&host, &turn).await).await

@@ -310,20 +310,23 @@ impl World {
             MicroOp::VifUnplug { device, .. } => self.unplug("vif", device, fuel),
             MicroOp::VbdEject(device) => {
                 fuel.burn()?;
-                let is_it = |seen: &&mut DeviceSeen| seen.name.as_deref() == Some(device) && seen.kind != "vif";
-                self.own()?.devices.iter_mut().find(is_it).ok_or(Stopped::Refused)?.half_inserted = false;
+                self.disk(device)?.half_inserted = false;
                 Ok(())
             }
             MicroOp::VbdSetQos(device) => {
                 fuel.burn()?;
                 let row = self.subject.vbds.iter().find(|vbd| vbd.id.device == *device).ok_or(Stopped::Refused)?;
                 let words = row.qos.as_ref().map(ionice_words);
-                let is_it = |seen: &&mut DeviceSeen| seen.name.as_deref() == Some(device) && seen.kind != "vif";
-                self.own()?.devices.iter_mut().find(is_it).ok_or(Stopped::Refused)?.qos = words;
+                self.disk(device)?.qos = words;
                 Ok(())
             }
             _ => unreachable!("{op:?} is in no plan"),
         }
+    }
+
+    fn disk(&mut self, device: &str) -> Result<&mut DeviceSeen, Stopped> {
+        let is_it = |seen: &&mut DeviceSeen| seen.name.as_deref() == Some(device) && seen.kind != "vif";
+        self.own()?.devices.iter_mut().find(is_it).ok_or(Stopped::Refused)
     }
 
     fn create(&mut self, fuel: &mut Fuel) -> Result<(), Stopped> {

@@ -1,7 +1,10 @@
-//! Where things are on this host.
+//! What this host is and where things are on it.
 
+use super::HOOKS;
 use crate::log;
+use crate::xen::Survey;
 use rustix::fs::{Access, access};
+use xenops_core::host::HostFacts;
 
 /// Directories in which a Xen of the distribution may have its programs, the running version's first.
 fn libraries(version: &str) -> Vec<String> {
@@ -22,59 +25,49 @@ fn first(what: &str, candidates: &[String], runs: bool) -> String {
     found.or(candidates.first()).cloned().unwrap_or_default()
 }
 
-/// Paths that core is told.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// Block script.
-    pub block_script: String,
-    /// Network script.
-    pub vif_script: String,
-    /// Guest builder, save and restore.
-    pub guest_helper: String,
-    /// QEMU.
-    pub qemu: String,
-    /// `hvmloader`.
-    pub hvmloader: String,
-    /// The PV-in-PVH shim.
-    pub pv_shim: String,
-    /// `pygrub`.
-    pub pygrub: String,
-    /// `eliloader`.
-    pub eliloader: String,
+/// Beside this program, or where a package has it.
+fn guest_helper() -> String {
+    let own =
+        std::env::current_exe().ok().and_then(|path| path.parent()?.join("xenops-guest").to_str().map(str::to_owned));
+    let mut helper: Vec<String> = own.into_iter().collect();
+    helper.extend(["/usr/libexec/xenops/xenops-guest", "/usr/lib/xenops/xenops-guest"].map(str::to_owned));
+    first("the guest helper xenops-guest", &helper, true)
 }
 
-impl Places {
-    /// Looks for them, for this version of Xen.
-    pub fn find(version: &str) -> Places {
-        let libraries = libraries(version);
-        let in_libraries =
-            |name: &str| libraries.iter().map(|directory| format!("{directory}/{name}")).collect::<Vec<_>>();
-        let program = |what: &str, candidates: &[&str]| {
-            first(what, &candidates.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>(), true)
-        };
-        let own = std::env::current_exe()
-            .ok()
-            .and_then(|path| path.parent()?.join("xenops-guest").to_str().map(str::to_owned));
-        let mut helper: Vec<String> = own.into_iter().collect();
-        helper.extend(["/usr/libexec/xenops/xenops-guest", "/usr/lib/xenops/xenops-guest"].map(str::to_owned));
-        Places {
-            block_script: program("the block script", &["/etc/xen/scripts/block"]),
-            vif_script: program("the network script", &["/etc/xen/scripts/vif-bridge"]),
-            guest_helper: first("the guest helper xenops-guest", &helper, true),
-            qemu: program(
-                "QEMU",
-                &[
-                    "/usr/libexec/xen-qemu-system-i386",
-                    "/usr/lib/xen/bin/qemu-system-i386",
-                    "/usr/bin/qemu-system-i386",
-                    "/usr/bin/qemu-system-x86_64",
-                ],
-            ),
-            hvmloader: first("hvmloader", &in_libraries("boot/hvmloader"), false),
-            pv_shim: first("the PV shim", &in_libraries("boot/xen-shim"), false),
-            pygrub: first("pygrub", &in_libraries("bin/pygrub"), true),
-            // XenServer's; nobody misses it elsewhere.
-            eliloader: "/usr/bin/eliloader".to_owned(),
-        }
+/// What core is told: what the hypervisor knows, and the paths of this host's programs, for this version of Xen.
+pub fn find(survey: &Survey, version: &str) -> HostFacts {
+    let libraries = libraries(version);
+    let in_libraries = |name: &str| libraries.iter().map(|directory| format!("{directory}/{name}")).collect::<Vec<_>>();
+    let program = |what: &str, candidates: &[&str]| {
+        first(what, &candidates.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>(), true)
+    };
+    let physical = &survey.physical;
+    HostFacts {
+        cpus: physical.cpus,
+        hvm: physical.hvm,
+        pv: physical.pv,
+        hap: physical.hap,
+        shadow: physical.shadow,
+        iommu: physical.iommu,
+        features_pv: survey.features_pv.clone(),
+        features_hvm: survey.features_hvm.clone(),
+        block_script: program("the block script", &["/etc/xen/scripts/block"]),
+        vif_script: program("the network script", &["/etc/xen/scripts/vif-bridge"]),
+        guest_helper: guest_helper(),
+        qemu: program(
+            "QEMU",
+            &[
+                "/usr/libexec/xen-qemu-system-i386",
+                "/usr/lib/xen/bin/qemu-system-i386",
+                "/usr/bin/qemu-system-i386",
+                "/usr/bin/qemu-system-x86_64",
+            ],
+        ),
+        hvmloader: first("hvmloader", &in_libraries("boot/hvmloader"), false),
+        pv_shim: first("the PV shim", &in_libraries("boot/xen-shim"), false),
+        pygrub: first("pygrub", &in_libraries("bin/pygrub"), true),
+        // XenServer's; nobody misses it elsewhere.
+        eliloader: "/usr/bin/eliloader".to_owned(),
+        hooks: HOOKS.to_owned(),
     }
 }
