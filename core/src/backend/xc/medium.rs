@@ -39,11 +39,12 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
             attached.params
         }
     };
-    write(host, &drive, [(paths::below(&drive.backend_path(), "params"), format!("aio:{path}"))]).await?;
     if device_model::has(context, device) {
         let medium = json!({"id": device_model::drive(drive.devid), "filename": path, "format": "raw"});
         device_model::ask(host, domid, "blockdev-change-medium", medium).await?;
         record(host, device, drive.devid, Some(path)).await?;
+    } else {
+        write(host, &drive, [(paths::below(&drive.backend_path(), "params"), format!("aio:{path}"))]).await?;
     }
     write(host, &drive, [(paths::below(&drive.backend_path(), "vdi"), vbd::json(disk))]).await
 }

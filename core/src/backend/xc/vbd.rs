@@ -155,7 +155,13 @@ fn keys(
         ("device-type", text(device_type)),
         ("trusted", text("1")),
     ];
-    let params = if kind == "qdisk" { format!("aio:{}", source.params) } else { source.params.clone() };
+    let params = match kind {
+        // What QEMU has in an emulated drive it is told itself. Its back end would open a file of this name at once, for a
+        // front end that never comes, and keep it open after an eject.
+        "qdisk" if vbd.ty == Kind::Cdrom && emulated(guest::is_hvm(context), number).is_some() => "aio:".to_owned(),
+        "qdisk" => format!("aio:{}", source.params),
+        _ => source.params.clone(),
+    };
     let mut backend = vec![
         ("frontend-id", domid.to_string()),
         ("online", text("1")),

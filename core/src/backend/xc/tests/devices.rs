@@ -240,7 +240,6 @@ fn media_are_ejected_and_inserted() {
         store scratch/private/qdisk/5632/dp-id=vbd/7/hdc scratch/private/qdisk/5632/vdi-id=sr/iso
         attach vbd/7/hdc sr/iso ro
         activate vbd/7/hdc
-        store back/qdisk/7/5632/params=aio:/dev/sr/iso
         Qmp(7, "blockdev-change-medium", "{\"filename\":\"/dev/sr/iso\",\"format\":\"raw\",\"id\":\"ide-5632\"}")
         record extra: qemu disk
         store back/qdisk/7/5632/vdi=["VDI","sr/iso"]"#;
