@@ -53,7 +53,7 @@ enum Command {
     /// Runs one seed, or the choices in a file, again; or lives through what a daemon has recorded.
     Replay {
         /// A daemon's recording (`xenopsd --record FILE`): the same effects must come of its inputs.
-        #[arg(conflicts_with_all = ["profile", "trace", "choices"])]
+        #[arg(conflicts_with_all = ["profile", "choices"])]
         recording: Option<PathBuf>,
         /// The seed; with choices it only seeds what the daemon draws.
         #[arg(long, required_unless_present = "recording", conflicts_with = "recording")]
@@ -130,7 +130,7 @@ fn main() -> ExitCode {
     }
     let well = match options.command {
         Command::Run { seeds, profile, json, threads, keep_going } => many(seeds, profile, json, threads, keep_going),
-        Command::Replay { recording: Some(path), .. } => lived_again(&path),
+        Command::Replay { recording: Some(path), trace, .. } => lived_again(&path, trace),
         Command::Replay { seed, profile, trace, choices, .. } => {
             replay(seed.expect("asked for where there is no recording"), profile, trace, choices.as_deref())
         }
@@ -190,8 +190,11 @@ fn many(
     Ok(report.failures.is_empty() && blind.is_empty())
 }
 
-fn lived_again(path: &Path) -> Result<bool, String> {
-    let relived = relive::relive(path)?;
+fn lived_again(path: &Path, trace: bool) -> Result<bool, String> {
+    let mut trace = if trace { Trace::kept() } else { Trace::default() };
+    let relived = relive::relive(path, &mut trace);
+    trace.lines().iter().for_each(|line| println!("{line}"));
+    let relived = relived?;
     if let Some(why) = &relived.ends {
         eprintln!("the recording ends before its daemon did: {why}");
     }

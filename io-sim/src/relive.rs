@@ -1,5 +1,6 @@
 //! A daemon's recording, lived through again: the same inputs must have the same effects.
 
+use crate::trace::{self, Trace};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -23,8 +24,9 @@ pub struct Relived {
     pub ends: Option<String>,
 }
 
-/// Lives through a recording. An error: it cannot be read, or it is none.
-pub fn relive(path: &Path) -> Result<Relived, String> {
+/// Lives through a recording, and traces it, its times counted from its beginning. An error: it cannot be read, or it is
+/// none.
+pub fn relive(path: &Path, trace: &mut Trace) -> Result<Relived, String> {
     let name = path.display();
     let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
     let mut lines = BufReader::new(file).lines();
@@ -41,9 +43,10 @@ pub fn relive(path: &Path) -> Result<Relived, String> {
     let Some(Line::Opened(opened)) = next(0)? else {
         return Err(format!("{name} does not begin as a recording does"));
     };
-    let build = opened.build.clone();
+    let (build, began) = (opened.build.clone(), opened.now.mono);
     let (mut replay, begins) = Replay::open(*opened);
     let mut relived = Relived { inputs: 0, differs: None, build, ends: None };
+    replay.effects().iter().for_each(|effect| trace.line(0, 0, || trace::effect(effect)));
     let tell = |what: &str, differs| {
         Some(match differs {
             Differs::Effects(effects) => format!("{what}\nhas other effects now: {effects:#?}"),
@@ -60,10 +63,13 @@ pub fn relive(path: &Path) -> Result<Relived, String> {
             Line::Ends(why) => relived.ends = Some(why),
             Line::Told(told) => {
                 let input = format!("input {}: {:?}", relived.inputs + 1, told.input);
+                let (mono, number) = (told.now.mono.saturating_sub(began), relived.inputs + 1);
+                trace.line(mono, number, || trace::input(&told.input));
                 if let Err(differs) = replay.tell(*told) {
                     relived.differs = tell(&input, differs);
                     return Ok(relived);
                 }
+                replay.effects().iter().for_each(|effect| trace.line(mono, number, || trace::effect(effect)));
                 relived.inputs += 1;
             }
         }

@@ -312,6 +312,7 @@ fn a_domain_of_another_instance_is_refused_by_that_name() {
 #[test]
 fn what_a_daemon_recorded_until_it_was_killed_can_be_lived_through_again() {
     use xenops_io_sim::relive::{build, relive};
+    use xenops_io_sim::trace::Trace;
     let place = Place::new("record");
     let recording = place.path("recording");
     let start = || {
@@ -328,7 +329,7 @@ fn what_a_daemon_recorded_until_it_was_killed_can_be_lived_through_again() {
     daemon.kill();
     for (file, least) in [(recording.clone(), 10), (place.path("recording.1"), 40)] {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let relived = relive(&file).unwrap();
+        let relived = relive(&file, &mut Trace::default()).unwrap();
         assert_eq!((relived.differs, relived.ends, relived.build), (None, None, build()));
         assert!(relived.inputs >= least, "{} inputs", relived.inputs);
     }
@@ -339,9 +340,9 @@ fn what_a_daemon_recorded_until_it_was_killed_can_be_lived_through_again() {
     let added = text.lines().position(|line| line.contains("VM.add")).unwrap();
     let rest: Vec<_> = text.lines().enumerate().filter(|(n, _)| *n != added).map(|(_, line)| line).collect();
     fs::write(&other, rest.join("\n")).unwrap();
-    assert!(relive(&other).unwrap().differs.is_some());
+    assert!(relive(&other, &mut Trace::default()).unwrap().differs.is_some());
     fs::write(&other, &text[..text.len() - 10]).unwrap();
-    assert!(relive(&other).unwrap().differs.is_none());
+    assert!(relive(&other, &mut Trace::default()).unwrap().differs.is_none());
     fs::write(&other, text.replacen(r#"{"Told""#, r#"{"Tolled""#, 1)).unwrap();
-    assert!(relive(&other).unwrap_err().contains("line 2"));
+    assert!(relive(&other, &mut Trace::default()).unwrap_err().contains("line 2"));
 }

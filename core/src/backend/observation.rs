@@ -76,8 +76,8 @@ pub struct DeviceSeen {
     pub half_inserted: bool,
     /// I/O priority in force as [`ionice_words`] has it, if the host tells.
     pub qos: Option<String>,
-    /// The front end has closed itself: the guest gave it up.
-    pub frontend_closed: bool,
+    /// Front end's XenbusState, which its guest writes; `None` when the guest has removed its directory.
+    pub frontend_state: Option<u32>,
     /// An unplug has been asked for that the guest may still grant: the back end's `online` is 0.
     pub unplug_asked: bool,
 }

@@ -98,6 +98,11 @@ impl Replay {
         self.compare(told.effects)
     }
 
+    /// What it did last.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
     fn compare(&mut self, expected: u64) -> Result<(), Differs> {
         self.flights.extend(self.effects.iter().filter_map(|effect| match effect {
             Effect::Do { effect, .. } => Some(*effect),

@@ -62,13 +62,18 @@ fn is_torn(domain: &DomainSeen, seen: &Observation, disk: bool, name: &str) -> b
     }
 }
 
-/// Its script has taken it away or never ran, or the guest has granted at last what it first refused.
+/// Its script has taken it away or never ran, or the guest has granted at last what it first refused, or has removed its
+/// end: the kernel ends its own end then, and nothing brings either back. One that is only closed may be opened again, by
+/// a driver that is loaded anew or by the kernel after a boot loader.
 fn has_gone(device: &DeviceSeen, domain: &DomainSeen) -> bool {
     let closed = matches!(device.backend_state, None | Some(CLOSED));
+    if device.frontend_state.is_none() {
+        return true;
+    }
     // QEMU takes up its disks without a script, in its own time.
     let coming = device.kind == "qdisk" && domain.roles.contains(&Role::DeviceModel) && !closed;
     (!device.online && !coming)
-        || (device.unplug_asked && (device.frontend_closed || closed) && !mutant!(LateUnplugForgotten))
+        || (device.unplug_asked && (device.frontend_state == Some(CLOSED) || closed) && !mutant!(LateUnplugForgotten))
 }
 
 /// A drive without medium, which only HVM guests have: elsewhere it is active and there is nothing to plug.

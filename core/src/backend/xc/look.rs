@@ -196,7 +196,7 @@ fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
             && device.backend_value("vdi").is_none(),
         vdi: device.backend_value("vdi").map(str::to_owned),
         qos: device.private.get("qos").map(str::to_owned),
-        frontend_closed: frontends.get(&front) == Some("6"),
+        frontend_state: frontends.get(&front).map(|state| state.parse().unwrap_or(0)),
         unplug_asked: device.backend_value("online") == Some("0"),
     }
 }

@@ -61,9 +61,16 @@ fn code() -> impl Strategy<Value = ShutdownCode> {
 fn device(kind: &'static str, name: &'static str) -> impl Strategy<Value = DeviceSeen> {
     let qos = prop::option::of(prop_oneof![Just("idle".to_owned()), Just("gibberish\n".to_owned())]);
     let state = prop::option::of(0..8u32);
-    (any::<[bool; 3]>(), state, qos).prop_map(move |([online, frontend_closed, unplug_asked], backend_state, qos)| {
-        DeviceSeen { online, frontend_closed, unplug_asked, backend_state, qos, ..plugged(kind, name) }
-    })
+    (any::<[bool; 2]>(), state.clone(), state, qos).prop_map(
+        move |([online, unplug_asked], frontend_state, backend_state, qos)| DeviceSeen {
+            online,
+            frontend_state,
+            unplug_asked,
+            backend_state,
+            qos,
+            ..plugged(kind, name)
+        },
+    )
 }
 
 fn devices() -> impl Strategy<Value = Vec<DeviceSeen>> {

@@ -259,14 +259,25 @@ fn h34_an_unplug_refused_at_first_and_granted_later_is_not_forgotten() {
     device.unplug_asked = true;
     assert_eq!(world.rests(), Some(Sensible::Running), "it is the guest's to grant");
     let device = world.domain().devices.iter_mut().find(|device| device.name.as_deref() == Some("xvda")).unwrap();
-    device.frontend_closed = true;
+    device.frontend_state = Some(6);
     assert_eq!(world.repair(), Some(Repair::Unplug { vbds: vec!["xvda".into()], vifs: vec![] }));
     world.converge();
     assert!(!world.seen.datapaths.iter().any(|datapath| datapath.ends_with("/xvda")));
     // A boot loader in the guest closes its end and hands over to the kernel: nobody asked for that one.
     let device = world.domain().devices.iter_mut().find(|device| device.kind == "vif").unwrap();
-    device.frontend_closed = true;
+    device.frontend_state = Some(6);
     assert_eq!(world.rests(), Some(Sensible::Running));
+}
+
+#[test]
+fn a_device_whose_guest_has_removed_its_end_is_unplugged() {
+    let mut world = World::running();
+    let device = world.domain().devices.iter_mut().find(|device| device.kind == "vif").unwrap();
+    device.frontend_state = None;
+    assert_eq!(world.repair(), Some(Repair::Unplug { vbds: vec![], vifs: vec!["0".into()] }));
+    world.converge();
+    assert_eq!(world.rests(), Some(Sensible::Running));
+    assert!(world.domain().devices.iter().all(|device| device.kind != "vif"));
 }
 
 // In `Case::with_domain`, answer `Repair::Shutdown` for an HVM guest whose `roles` are empty.

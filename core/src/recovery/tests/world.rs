@@ -595,7 +595,7 @@ pub(super) fn plugged(kind: &'static str, name: &str) -> DeviceSeen {
         vdi: None,
         half_inserted: false,
         qos: None,
-        frontend_closed: false,
+        frontend_state: Some(4),
         unplug_asked: false,
     }
 }
