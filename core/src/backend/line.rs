@@ -148,6 +148,14 @@ impl Host {
         })
     }
 
+    /// A question whose answer is yes or no.
+    pub fn flag(&self, request: Request) -> Question<'_, bool> {
+        self.ask_host(request, |reply, _| match reply {
+            Reply::Flag(flag) => Ok(flag),
+            other => Err(wrong("yes or no", &other)),
+        })
+    }
+
     /// A storage call that answers nothing.
     pub fn storage(&self, call: StorageCall) -> Question<'_, ()> {
         self.act(Request::Storage(call))

@@ -62,6 +62,14 @@ pub enum Request {
         /// Up or down.
         up: Option<bool>,
     },
+    /// Whether a loop device of dom0 (`/dev/loop3`) has this file behind it, by whatever name; answers `Flag`. A free one
+    /// has none.
+    IsBehind {
+        /// Absolute path.
+        file: String,
+        /// The loop device.
+        device: String,
+    },
     /// A storage call; what it answers is said at `StorageCall`.
     Storage(StorageCall),
     /// Open a suspend image.
@@ -112,6 +120,7 @@ impl Request {
                 | Request::ConsoleRing
                 | Request::Processes(_)
                 | Request::Hooks(_)
+                | Request::IsBehind { .. }
                 | Request::ReadImage(_)
                 | Request::Storage(StorageCall::List { .. })
                 | Request::Domain(_, DomainAct::HasPvCallback | DomainAct::GetShadowAllocation)

@@ -44,6 +44,7 @@ mutants! {
     Canary "canary" of "all": "a domain that is torn down is never destroyed";
     ExtraDroppedFirst "extra-dropped-first" of "H3": "VmExtra goes before the domain that it tells of";
     CleanupUnshielded "cleanup-unshielded" of "law 9": "a cancellation reaches what cleans up after it: it is not sent through the shielded host";
+    LoopFreedTwice "loop-freed-twice" of "H4": "a disk's loop device is freed though it is another's by now";
     NoticeClearedAtEnd "notice-cleared-at-end" of "law 5": "the notice bit is cleared when a look ends, not when it starts";
     ChildNotJoined "child-not-joined" of "law 6": "a parallel parent does not join its last child";
     IntentDeletedEarly "intent-deleted-early" of "law 8": "the intent goes before the last effect of its operation";

@@ -22,12 +22,29 @@ impl Attachments {
         self.loops.iter().map(|(number, file)| (*number, &**file))
     }
 
+    /// Whether a loop device has this file behind it.
+    pub(super) fn is_behind(&self, file: &str, device: &str) -> bool {
+        number(device).and_then(|number| self.loops.get(&number)).is_some_and(|behind| behind == file)
+    }
+
+    fn free(&mut self, number: u32) -> bool {
+        let freed = self.loops.remove(&number).is_some();
+        if freed {
+            self.free_loops.insert(number);
+        }
+        freed
+    }
+
     fn loop_for(&mut self, file: &str) -> u32 {
         // Numbers are those of `loops` and `free_loops`, without gaps.
         let number = self.free_loops.pop_first().unwrap_or(self.loops.len() as u32);
         self.loops.insert(number, file.to_owned());
         number
     }
+}
+
+fn number(device: &str) -> Option<u32> {
+    device.strip_prefix("/dev/loop")?.parse().ok()
 }
 
 enum Ended {
@@ -132,11 +149,10 @@ impl World {
         if !self.store.exists(&path::backend(key, "")) {
             return Ended::Failed("error", "xenstore-read backend/vbd/params failed.".to_owned());
         }
-        let node = self.backend_value(key, "node").and_then(|node| node.strip_prefix("/dev/loop")?.parse().ok());
-        if let Some(number) = node
-            && self.attachments.loops.remove(&number).is_some()
-        {
-            self.attachments.free_loops.insert(number);
+        // It frees what is named there, whoever has that by now; what is free already it cannot free.
+        let node = self.backend_value(key, "node").and_then(number);
+        if node.is_some_and(|number| !self.attachments.free(number)) {
+            return Ended::Failed("error", "/etc/xen/scripts/block failed; error detected.".to_owned());
         }
         let params = self.backend_value(key, "params").unwrap_or_default().to_owned();
         if let Some(users) = self.attachments.users.get_mut(&params) {

@@ -187,7 +187,7 @@ impl Parts {
     async fn processes_and_files(&self, request: Request) -> Result<Reply, Fault> {
         let unit = |()| Reply::Unit;
         match request {
-            Request::Spawn(spawn) => self.spawn(&loops::spare(&self.store, *spawn).await).map(unit),
+            Request::Spawn(spawn) => self.spawn(&spawn).map(unit),
             Request::Tell(process, line) => self.processes.tell(process, &line).await.map(unit),
             Request::Kill(domid, role) => {
                 self.processes.kill(domid, role).await;
@@ -198,6 +198,9 @@ impl Parts {
                 Ok(Reply::Unit)
             }
             Request::Processes(domid) => Ok(Reply::Roles(self.processes.roles(domid))),
+            Request::IsBehind { file, device } => {
+                Ok(Reply::Flag(smol::unblock(move || loops::is_behind(&file, &device)).await))
+            }
             Request::Hooks(directory) => {
                 smol::unblock(move || files::hooks(Path::new(HOOKS), &directory)).await.map(Reply::Names)
             }

@@ -12,7 +12,7 @@
 //! | program, arguments | when | does |
 //! |---|---|---|
 //! | `block_script add` | backend `state` is 2 | reads `params`, `mode`, `type`; a file gets a loop device, in `node`; writes `physical-device` (`maj:min`, hexadecimal), `physical-device-path`, then `hotplug-status`=`connected`; status 0. A second `add` changes nothing. Refused sharing: `hotplug-error`, `hotplug-status`=`busy`, status 1. Otherwise failed: `error` and status 1 |
-//! | `block_script remove` | the backend's directory still exists | frees the loop device in `node`; status 0. Without the directory it exits 1, and the loop device stays |
+//! | `block_script remove` | the backend's directory still exists | frees the loop device in `node`, whoever has it now; status 0. One that is free already: `error` and status 1. Without the directory it exits 1, and the loop device stays |
 //! | `vif_script online type_if=vif` | backend `state` is 2, so `vif<d>.<n>` exists | reads `bridge`; sets MAC and MTU, adds it to the bridge, link up, `hotplug-status`=`connected`; status 0 |
 //! | `vif_script offline type_if=vif` | on unplug | takes it off; status 0 though it is gone |
 //! | `vif_script add type_if=tap` | QEMU runs, so `vif<d>.<n>-emu` exists | adds the tap to the bridge; only its status tells |

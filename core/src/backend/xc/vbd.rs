@@ -5,7 +5,7 @@ use super::process::{self, internal};
 use super::script::{self, Call};
 use super::{device_model, guest, paths};
 use crate::backend::{Change, Context, ExtraChange, Failure, Host, ionice_words};
-use crate::host::{Attached, Batch, Condition, DomId, Exit, Found, Guard, Query, StorageCall};
+use crate::host::{Attached, Batch, Condition, DomId, Exit, Found, Guard, Query, Request, StorageCall};
 use crate::interface::device_number::{Bus, DeviceNumber};
 use crate::interface::vbd::{Kind, Mode};
 use crate::interface::{Disk, Error, Vbd};
@@ -248,21 +248,30 @@ pub(super) async fn unplug(host: &Host, device: &str, force: bool) -> Result<(),
 
 /// Run a disk's script for its end, while the directory still stands that it reads. One that fails has to run again:
 /// only that directory names the loop device.
+///
+/// The script frees whatever loop device is named there. Of a daemon that was killed it may have done so already, and
+/// the number may be another disk's by now, whose own script would then fail for good.
 pub(super) async fn release(host: &Host, device: &Device) -> Result<(), Failure> {
     let ran = ["physical-device", "node"].iter().any(|key| device.backend_value(key).is_some());
-    if device.kind != "vbd" || !ran {
+    if device.kind != "vbd" || !ran || has_let_go(host, device).await? {
         return Ok(());
     }
     let script = host.context().facts.block_script.as_str();
     let Device { domid, kind, devid, .. } = device;
     let exit = script::run(host, &Call { script, args: &["remove"], domid: *domid, kind, devid: *devid }).await?;
-    match exit {
-        Some(Exit::Code(0)) => Ok(()),
-        other => {
-            let name = device.name().unwrap_or_default();
-            Err(internal(format!("hotplug script for removing {name} {}", process::ending(other))))
-        }
+    if exit == Some(Exit::Code(0)) || has_let_go(host, device).await? {
+        return Ok(());
     }
+    let name = device.name().unwrap_or_default();
+    Err(internal(format!("hotplug script for removing {name} {}", process::ending(exit))))
+}
+
+/// Whether the loop device that a disk's directory names is not that disk's any more.
+async fn has_let_go(host: &Host, device: &Device) -> Result<bool, Failure> {
+    let named = device.backend_value("node").filter(|node| node.starts_with("/dev/loop"));
+    let (Some(node), Some(file)) = (named, device.backend_value("params")) else { return Ok(false) };
+    let (file, device) = (file.to_owned(), node.to_owned());
+    Ok(!host.flag(Request::IsBehind { file, device }).await? && !mutant!(LoopFreedTwice))
 }
 
 /// Let go of the storage, and of what the records say of it.

@@ -54,6 +54,27 @@ fn a_second_add_changes_nothing_and_remove_frees_the_loop_device() {
     assert_eq!(daemon.value(&back("vbd", domid, DISK, "hotplug-status")).as_deref(), Some("connected"));
 }
 
+// A daemon that was killed before it could say that a disk is gone leaves `node` behind: the next one must not free by
+// it what is another's by then.
+#[test]
+fn remove_frees_whatever_loop_device_is_named_and_fails_where_that_is_free() {
+    let mut daemon = daemon();
+    let (one, other) = (daemon.create(VM), daemon.create(Uuid([8; 16])));
+    let behind = |file: &str| Request::IsBehind { file: file.to_owned(), device: "/dev/loop0".to_owned() };
+    daemon.directories(one, "vbd", DISK, &disk("/srv/a.img", "w"));
+    assert_eq!(daemon.script(1, one, "vbd", DISK, "add"), Some(Exit::Code(0)));
+    assert_eq!(daemon.ask(behind("/srv/a.img")), Reply::Flag(true));
+    assert_eq!(daemon.script(2, one, "vbd", DISK, "remove"), Some(Exit::Code(0)));
+    assert_eq!(daemon.ask(behind("/srv/a.img")), Reply::Flag(false));
+    daemon.directories(other, "vbd", DISK, &disk("/srv/b.img", "w"));
+    assert_eq!(daemon.script(3, other, "vbd", DISK, "add"), Some(Exit::Code(0)));
+    assert_eq!(daemon.ask(behind("/srv/b.img")), Reply::Flag(true), "the lowest free number is the next");
+    assert_eq!(daemon.script(4, one, "vbd", DISK, "remove"), Some(Exit::Code(0)), "another's goes");
+    assert_eq!(daemon.world.attachments().loops().count(), 0);
+    assert_eq!(daemon.script(5, other, "vbd", DISK, "remove"), Some(Exit::Code(1)), "and its own script fails");
+    assert_eq!(daemon.value(&back("vbd", other, DISK, "hotplug-status")).as_deref(), Some("error"));
+}
+
 #[test]
 fn remove_after_the_directory_leaks_and_makes_it_again() {
     let mut daemon = daemon();

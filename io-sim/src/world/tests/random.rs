@@ -181,6 +181,7 @@ impl Wild {
                 Request::Forget(handle),
                 Request::Processes(domid),
                 Request::Hooks("/etc/vm-pre-start".to_owned()),
+                Request::IsBehind { file: "/srv/a.img".to_owned(), device: "/dev/loop0".to_owned() },
             ]),
             26 => Request::Qmp(domid, self.one(&["cont", "xen-save-devices-state", "bad"]).to_owned(), String::new()),
             27 => Request::Append(vec![Entry { key: path, value: Some("x".to_owned()) }]),

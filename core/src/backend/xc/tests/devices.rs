@@ -26,6 +26,7 @@ fn a_disk_is_plugged_and_unplugged() {
         read 5
         store back/vbd/7/51712/online=0 back/vbd/7/51712/state=5
         wait 51712/state="6" | 51712/state gone | 51712/error there | domain 7 stopped
+        is /a.img behind /dev/loop0
         spawn Hotplug block remove
         wait exited
         forget process
@@ -44,6 +45,7 @@ fn a_disk_is_plugged_and_unplugged() {
         read 5
         store back/vbd/7/51712/online=0 back/vbd/7/51712/state=5 -7/device/vbd/51712
         wait 51712/state="6" | 51712/state gone
+        is /a.img behind /dev/loop0
         spawn Hotplug block remove
         wait exited
         forget process

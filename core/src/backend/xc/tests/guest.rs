@@ -72,6 +72,9 @@ impl World {
             }
             Request::Hooks(_) => Outcome::Ok(Reply::Names(self.hooks.iter().map(|(name, _)| name.clone()).collect())),
             Request::Qmp(_, command, _) => Outcome::Ok(Reply::Text(qmp(&command).to_owned())),
+            Request::IsBehind { file, device } => {
+                Outcome::Ok(Reply::Flag(self.loops.get(&device).is_some_and(|behind| *behind == file)))
+            }
             Request::Storage(call) => self.storage(call),
             Request::OpenImage { stream, mode, .. } => {
                 self.streams.insert(stream);
@@ -282,22 +285,24 @@ impl World {
                     self.write(&format!("{backend}/hotplug-status"), "error");
                     return exit(1);
                 }
-                self.loops.insert(backend.clone());
-                self.write(&format!("{backend}/node"), "/dev/loop0");
+                let free = (0..).map(|n| format!("/dev/loop{n}")).find(|node| !self.loops.contains_key(node));
+                let node = free.expect("there is always one more");
+                let file = self.get(&format!("{backend}/params")).unwrap_or_default().to_owned();
+                self.loops.insert(node.clone(), file);
+                self.write(&format!("{backend}/node"), &node);
                 self.write(&format!("{backend}/hotplug-status"), "connected");
                 exit(0)
             }
-            // Without the directory the script cannot find the loop device, and makes a mess.
-            "remove" if spawn.args.len() == 1 => match self.store.contains_key(&backend) {
-                true => {
-                    self.loops.remove(&backend);
-                    exit(0)
+            // Without the directory the script cannot find the loop device, and makes a mess; one that is free already
+            // it cannot free.
+            "remove" if spawn.args.len() == 1 => {
+                let node = self.get(&format!("{backend}/node")).map(str::to_owned);
+                if node.is_some_and(|node| self.loops.remove(&node).is_some()) {
+                    return exit(0);
                 }
-                false => {
-                    self.write(&format!("{backend}/hotplug-status"), "error");
-                    exit(1)
-                }
-            },
+                self.write(&format!("{backend}/hotplug-status"), "error");
+                exit(1)
+            }
             "online" => {
                 assert!(variable("vif").is_some(), "vif-bridge needs the interface's name");
                 self.write(&format!("{backend}/hotplug-status"), "connected");

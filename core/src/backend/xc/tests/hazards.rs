@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::backend::{Hook, Reason};
-use crate::host::{Exit, Fault, ImageRecord, Outcome, Request, ShutdownCode};
+use crate::host::{Exit, Fault, ImageRecord, Outcome, Process, Request, ShutdownCode};
 use crate::interface::VmExtra;
 use crate::interface::extra::Profile;
 
@@ -78,6 +78,43 @@ fn h04_a_script_that_fails_is_run_again() {
     world.interfere = None;
     world.ok(MicroOp::VmDestroy);
     assert_empty(&world, "the script works again");
+}
+
+// Fails when `release` runs the script of a loop device without asking whether that is the disk's still.
+#[test]
+fn h04_a_loop_device_that_is_anothers_by_now_is_left_alone() {
+    for unplugged in [true, false] {
+        let mut world = running(plain(pv()));
+        // The daemon before this one has freed it, and was killed before it could say so.
+        world.loops.insert("/dev/loop0".to_owned(), "/another.img".to_owned());
+        world.loops.remove("/dev/loop1");
+        if unplugged {
+            for device in ["xvda", "xvdb"] {
+                world.ok(MicroOp::VbdUnplug { device: device.to_owned(), force: true });
+            }
+        }
+        world.ok(MicroOp::VmDestroy);
+        assert_eq!(world.loops.remove("/dev/loop0").as_deref(), Some("/another.img"));
+        assert_empty(&world, "what was its own is free");
+    }
+}
+
+// Fails when `release` goes by the script's status alone.
+#[test]
+fn h04_a_script_that_fails_and_has_freed_its_loop_device_is_done() {
+    let mut world = running(plain(pv()));
+    world.interfere = Some(|request| match request {
+        // Somebody else has freed it before the script does.
+        Request::Wait(wait) if matches!(wait.any[..], [crate::host::Condition::Exited(_)]) => {
+            let process = Process { lines: Vec::new(), exit: Some(Exit::Code(1)) };
+            Some(Outcome::Ok(crate::host::Reply::Held(Some(0), Some(process))))
+        }
+        _ => None,
+    });
+    world.ok(MicroOp::VbdUnplug { device: "xvda".to_owned(), force: true });
+    world.interfere = None;
+    world.ok(MicroOp::VmDestroy);
+    assert_empty(&world, "nothing is left");
 }
 
 // Fails when `create` uses whatever record there is.

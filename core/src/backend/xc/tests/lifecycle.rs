@@ -334,11 +334,13 @@ fn a_destruction_leaves_nothing() {
         domain 7 Pause
         store -0/device-model +back/vbd -7/device +back/vif (10)
         wait 51712/state="6" | 51712/state gone
+        is /a.img behind /dev/loop0
         spawn Hotplug block remove
         wait exited
         forget process
         store -7/device -back/vbd -0/error -7/error -7/xenserver -scratch/hotplug -scratch/private -hidden/7 (8)
         wait 51728/state="6" | 51728/state gone
+        is /b.img behind /dev/loop1
         spawn Hotplug block remove
         wait exited
         forget process

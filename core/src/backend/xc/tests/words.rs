@@ -22,6 +22,7 @@ pub(super) fn request(request: &Request) -> String {
         Request::Kill(domid, role) => format!("kill {role:?} of {domid}"),
         Request::Forget(_) => "forget process".to_owned(),
         Request::Introduce(domid, ring, port) => format!("introduce {domid} ring {ring} port {port}"),
+        Request::IsBehind { file, device } => format!("is {file} behind {device}"),
         Request::Storage(call) => storage(call),
         Request::OpenImage { mode, .. } => format!("open image {mode:?}"),
         Request::AppendImage(_, ImageRecord::Xenops(_)) => "append Xenops".to_owned(),

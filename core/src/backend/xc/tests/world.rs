@@ -19,8 +19,8 @@ pub(super) struct World {
     pub(super) processes: BTreeMap<Handle, (Spawn, Process)>,
     pub(super) datapaths: BTreeSet<String>,
     pub(super) epochs: BTreeSet<String>,
-    /// Loop devices in use, by backend directory.
-    pub(super) loops: BTreeSet<String>,
+    /// Loop devices in use, and the files behind them.
+    pub(super) loops: BTreeMap<String, String>,
     /// Records of the image that was written, and whether it was made durable.
     pub(super) image: Vec<ImageRecord>,
     pub(super) synced: bool,
@@ -57,7 +57,7 @@ impl World {
             processes: BTreeMap::new(),
             datapaths: BTreeSet::new(),
             epochs: BTreeSet::new(),
-            loops: BTreeSet::new(),
+            loops: BTreeMap::new(),
             image: Vec::new(),
             synced: false,
             unread: Vec::new(),
