@@ -16,7 +16,7 @@ use crate::oracle::domains::{Domains, Event};
 use crate::oracle::records::Shelf;
 use crate::oracle::rest::Picture;
 use crate::panic;
-use crate::sometimes::Sometimes;
+use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
 use crate::trace::Trace;
 use crate::watcher::{Purpose, Watcher};
@@ -24,7 +24,7 @@ use crate::world::{Choices, Tape, World};
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use xenops_core::host::hash::Fingerprint;
-use xenops_core::host::{Now, Uuid};
+use xenops_core::host::{DomId, Now, Uuid};
 use xenops_core::machine::{CallId, ClientId, Effects, Flights, Input, Machine};
 use xenops_core::recovery::Goal;
 
@@ -114,6 +114,15 @@ enum Ripe {
     Naming,
 }
 
+/// What is next when somebody else's toolstack takes a domain away together with its devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Theft {
+    /// Scripts are run and back ends' directories go.
+    BackEnds,
+    /// The domain and what xenstore has of it go.
+    Domain,
+}
+
 /// Something that will be done after so many more inputs, or when nothing else can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Later {
@@ -129,6 +138,8 @@ enum Later {
     Space,
     /// The worker pool has its size again.
     Pool,
+    /// Somebody else's toolstack, which takes a domain away, goes on to its next step.
+    Takes(Theft, DomId),
     /// Notices are heard again, all that were missed at once.
     Hear,
     /// A notice comes again.
@@ -198,7 +209,10 @@ pub fn run(seed: u64, choices: Choices, profile: Profile, trace: Trace) -> Outco
 impl Run {
     fn outcome(mut self, violation: Option<Violation>) -> Outcome {
         for (kind, count) in self.world.tally().iter() {
-            self.struck.add(kind, count);
+            match Property::of_host(kind) {
+                Some(property) => self.sometimes.hit(property),
+                None => self.struck.add(kind, count),
+            }
         }
         if let Some(violation) = &violation {
             let (mono, steps) = (self.now().mono, self.steps);

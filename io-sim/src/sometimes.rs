@@ -60,6 +60,26 @@ properties! {
     OldNumber "a client asked for events with another daemon's number",
     Expired "a task ran out of time",
     TwoFaults "two faults struck one operation",
+    DevicesTaken "somebody else took a domain's devices away, and then the domain",
+    FrontEndReloaded "a guest's front ends began anew",
+    CrashSeenAsReboot "a guest crashed and Xen saw a reboot",
+    ModelEndedEarly "a device model ended before it said that it ran",
+    FullAmidSave "a save found the disk full when it wrote the guest's memory",
+    LoopOfAnother "a loop device that a back end named was another's by then",
+}
+
+impl Property {
+    /// What the host counts under this name, if that is one.
+    pub fn of_host(kind: &str) -> Option<Property> {
+        Some(match kind {
+            "front end reload" => Property::FrontEndReloaded,
+            "crash seen as reboot" => Property::CrashSeenAsReboot,
+            "early end" => Property::ModelEndedEarly,
+            "full amid save" => Property::FullAmidSave,
+            "loop of another" => Property::LoopOfAnother,
+            _ => return None,
+        })
+    }
 }
 
 /// How often each happened.

@@ -119,6 +119,7 @@ fn host(choices: &mut Choices, shapes: &[Shape]) -> Config {
         odd_processes: pick(choices, config, &[0, 0, 200, 40]),
         odd_guests: pick(choices, config, &[0, 0, 30, 8]),
         hooks: hooks(choices),
+        untold_ends: pick(choices, config, &[0, 0, 0, 6]),
         ..Config::default()
     }
 }

@@ -183,7 +183,10 @@ impl Machine {
             }
             Verdict::Repair(Repair::Remove | Repair::Rename(_), _) if self.client_rows_in_flight(vm) => false,
             Verdict::Repair(repair, _) if self.may_repair(vm, &repair) => {
-                self.finish_if_well(vm, effects);
+                // Of a reboot that is over the next daemon must know before anybody else does.
+                if overtaken(&Operation::Repair(repair.clone()), self.slot(vm).rows.intent.as_ref()).is_none() {
+                    self.finish_if_well(vm, effects);
+                }
                 self.slot_mut(vm).repairs += 1;
                 self.begin_repair(vm, repair, effects);
                 true
@@ -443,7 +446,7 @@ impl Machine {
     }
 
     /// The operation that has ended tells its caller as soon as it went well; a failure first sees its repair.
-    fn finish_if_well(&mut self, vm: u64, effects: &mut Effects) {
+    pub(super) fn finish_if_well(&mut self, vm: u64, effects: &mut Effects) {
         if self.slot(vm).ended.as_ref().is_some_and(|ended| ended.result.is_ok()) {
             self.finish_ended(vm, effects);
         }
@@ -458,8 +461,14 @@ impl Machine {
 }
 
 /// A guest that has stopped by itself is not started again for the sake of a reboot that has made it: from here on
-/// that has come to its end, and it is on record before the domain goes that would tell.
+/// that has come to its end, and it is on record before the domain goes that would tell. So it is of one that is over
+/// and whose VM is repaired before it is settled: somebody else may take its domain meanwhile.
 fn overtaken(op: &Operation, intent: Option<&Intent>) -> Option<Intent> {
     let reboot = intent.filter(|intent| intent.goal == Goal::Reboot)?;
-    matches!(op, Operation::Repair(Repair::Shutdown)).then(|| Intent { abandoned: true, ..reboot.clone() })
+    let over = match op {
+        Operation::Repair(Repair::Shutdown) => true,
+        Operation::Repair(_) => reboot.abandoned,
+        _ => false,
+    };
+    over.then(|| Intent { abandoned: true, ..reboot.clone() })
 }

@@ -33,7 +33,11 @@ impl Machine {
                 return self.ended(vm, &active, Err(Failure::Refused(Fault::Cancelled)), effects);
             }
             Ok(_) => {
+                let repairs = active.task.is_none();
                 self.slot_mut(vm).job = Job::Run(active);
+                if repairs {
+                    self.finish_if_well(vm, effects);
+                }
                 return self.run(vm, effects);
             }
             Err(failure) => failure,

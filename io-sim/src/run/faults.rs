@@ -1,7 +1,7 @@
 //! Faults strike.
 
 use super::step::EXTERNAL;
-use super::{Later, Ripe, Run, Who};
+use super::{Later, Ripe, Run, Theft, Who};
 use crate::fault::Kind;
 use crate::fleet::pick;
 use crate::oracle::{Checked, state};
@@ -115,6 +115,14 @@ impl Run {
             Later::Crash(..) => return self.crash(),
             Later::Listen => self.watcher.ask(),
             Later::Space => self.world.disk_mut().full = false,
+            Later::Takes(Theft::BackEnds, domid) => {
+                self.world.lose_back_ends(domid);
+                self.theft_goes_on(Theft::Domain, domid);
+            }
+            Later::Takes(Theft::Domain, domid) => {
+                self.sometimes.hit(Property::DevicesTaken);
+                self.take_domain(domid);
+            }
             Later::Pool => self.resize(self.swarm.workers),
             Later::Hear => {
                 if std::mem::take(&mut self.deaf) {
@@ -154,7 +162,28 @@ impl Run {
         let Some((place, domid)) = self.some_domain(false) else { return };
         self.struck.count(Kind::Destroyed.name());
         self.ledger.external(place);
-        // libxl's way: what the domain has in xenstore goes first, and its VM's tree with it.
+        match self.world.choices().choose(Concern::Fault, 3) {
+            // Of devices that it has not plugged libxl knows nothing.
+            0 => self.take_domain(domid),
+            // Of others it closes the back ends, waits, and takes them away, in steps that others come between.
+            1 => {
+                self.world.close_back_ends(domid);
+                self.theft_goes_on(Theft::BackEnds, domid);
+            }
+            _ => {
+                self.world.lose_back_ends(domid);
+                self.theft_goes_on(Theft::Domain, domid);
+            }
+        }
+    }
+
+    fn theft_goes_on(&mut self, next: Theft, domid: DomId) {
+        let after = u64::from(self.world.choices().choose(Concern::Fault, 12));
+        self.later(after, Later::Takes(next, domid));
+    }
+
+    /// libxl's way: what the domain has in xenstore goes first, and its VM's tree with it.
+    fn take_domain(&mut self, domid: DomId) {
         let domain = format!("/local/domain/{domid}");
         let vm = self.world.store().value(&format!("{domain}/vm")).map(str::to_owned);
         let mut batch = Batch::new();

@@ -137,10 +137,9 @@ impl World {
             self.lineages.dropped(lineage);
         }
         self.note(3, u64::from(domid), kib);
-        self.woken.extend_from_slice(&domain.waits);
         self.store.bury(domid);
         self.all_turns(domid);
-        self.notice_domains();
+        self.domain_ended(&domain.waits);
         self.later(Takes::Scrub, Event::Scrubbed(kib));
         for effect in domain.leaving {
             self.killed_one(effect);

@@ -49,7 +49,7 @@ impl World {
             Request::Hooks(directory) => Ok(Reply::Names(self.hooks(&directory))),
             Request::Qmp(domid, command, _) => self.qmp(domid, &command).map(Reply::Text),
             Request::Link { interface, bridge, up } => self.nics.link(&interface, bridge, up).map(unit),
-            Request::IsBehind { file, device } => Ok(Reply::Flag(self.attachments.is_behind(&file, &device))),
+            Request::IsBehind { file, device } => Ok(Reply::Flag(self.is_behind(&file, &device))),
             Request::Storage(call) => self.storage_call(call),
             Request::OpenImage { stream, disk, mode } => {
                 if mode == ImageMode::Save && self.disk.full {

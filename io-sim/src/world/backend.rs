@@ -65,6 +65,14 @@ impl World {
                 self.backend_says(key, "4");
             }
             ("5", "2" | "3" | "4") => self.backend_says(key, "5"),
+            // The front end begins anew. netback closes on the way, and says so.
+            ("1", "6") if key.kind != Kind::Qdisk => self.backend_says(key, "2"),
+            ("1", "4") if key.kind == Kind::Vif => {
+                if let Some(device) = self.devices.all.get_mut(&key) {
+                    device.connected = false;
+                }
+                ["5", "6", "2"].iter().for_each(|state| self.backend_says(key, state));
+            }
             ("6", _) => {
                 let gone = self.backend_value(key, "online") == Some("0");
                 let closed = state == "6";

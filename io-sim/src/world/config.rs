@@ -18,6 +18,8 @@ pub struct Config {
     pub odd_processes: u32,
     /// Traits of guests that are not the well-behaved ones.
     pub odd_guests: u32,
+    /// Domains that stop or leave of which xenstored does not tell: the daemon finds them when it counts domains.
+    pub untold_ends: u32,
     /// Hook scripts: directory and file names.
     pub hooks: Vec<(String, Vec<String>)>,
     /// Guests say something on their consoles.
@@ -39,6 +41,7 @@ impl Default for Config {
             odd_requests: 0,
             odd_processes: 0,
             odd_guests: 0,
+            untold_ends: 0,
             hooks: Vec::new(),
             consoles: false,
             terminals: "/dev/pts/".to_owned(),

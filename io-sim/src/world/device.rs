@@ -57,6 +57,8 @@ pub struct Device {
     pub live: bool,
     /// Its ring is mapped and requests flow.
     pub connected: bool,
+    /// The front end closes to open again.
+    pub(super) reloads: bool,
     /// A turn of the back end's driver is on its way.
     pub(super) backend_due: bool,
     /// A turn of the front end's driver is on its way.
@@ -137,6 +139,37 @@ impl World {
         if frontend {
             self.later(Takes::Driver, Event::Frontend(key));
         }
+    }
+
+    /// Somebody else's toolstack takes all devices of a domain away: it asks back ends to close, and removes front ends.
+    pub fn close_back_ends(&mut self, domid: DomId) {
+        for key in self.listed(domid) {
+            self.put(&path::backend(key, "online"), "0");
+            if self.backend_value(key, "state") != Some("6") {
+                self.put(&path::backend(key, "state"), "5");
+            }
+            self.store.remove(&path::frontend(key, ""));
+            self.device_turns(key);
+        }
+        self.settle();
+    }
+
+    /// Then it runs the disks' scripts for their end, which free what `node` names, and removes the back ends.
+    pub fn lose_back_ends(&mut self, domid: DomId) {
+        for key in self.listed(domid) {
+            if key.kind == Kind::Vbd {
+                self.block_remove(key);
+            }
+            self.store.remove(&path::backend(key, ""));
+            self.device_turns(key);
+        }
+        self.settle();
+    }
+
+    /// Devices whose back ends have a directory.
+    fn listed(&self, domid: DomId) -> Vec<DeviceKey> {
+        let keys = self.devices.of(domid).map(|(key, _)| *key);
+        keys.filter(|key| self.store.exists(&path::backend(*key, ""))).collect()
     }
 
     /// A value in a device's back end directory.

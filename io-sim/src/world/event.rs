@@ -28,6 +28,8 @@ pub(super) enum Event {
     Console(DomId),
     /// A notice arrives.
     Notice(Token),
+    /// The daemon counts domains, whatever xenstored tells.
+    Census,
 }
 
 /// When, and which of those at the same time.
@@ -50,6 +52,10 @@ impl Queue {
 
     pub(super) fn cancel_notice(&mut self, token: Token) {
         self.events.retain(|_, event| *event != Event::Notice(token));
+    }
+
+    pub(super) fn contains(&self, event: Event) -> bool {
+        self.events.values().any(|other| *other == event)
     }
 
     pub(super) fn cancel(&mut self, moment: Moment) {

@@ -23,8 +23,16 @@ impl World {
         let linked = self.frontend_value(key, "backend") == Some(&*path::backend(key, ""));
         let state = |value: Option<&str>| value.and_then(|value| value.parse::<u32>().ok()).unwrap_or(0);
         let (back, front) = (state(self.backend_value(key, "state")), state(self.frontend_value(key, "state")));
+        let reloads = self.devices.all.get(&key).is_some_and(|device| device.reloads);
         match (back, front) {
             _ if !linked => {}
+            (5, 5) if reloads => self.frontend_says(key, &[("state", "6")]),
+            (6, 6) if reloads => {
+                if let Some(device) = self.devices.all.get_mut(&key) {
+                    device.reloads = false;
+                }
+                self.frontend_says(key, &[("state", "1")]);
+            }
             (2, 1) if key.kind == Kind::Vif => {
                 self.frontend_says(key, &[("tx-ring-ref", "522"), ("event-channel-tx", "10"), ("state", "4")]);
             }
@@ -44,6 +52,18 @@ impl World {
                 self.written(&path);
             }
         }
+    }
+
+    /// The guest's driver begins anew: it closes and opens again, or, after a kernel that was not asked, begins at once,
+    /// which only netback goes along with.
+    pub(super) fn frontend_reloads(&mut self, key: DeviceKey, at_once: bool) {
+        if at_once && key.kind == Kind::Vif {
+            return self.frontend_says(key, &[("state", "1")]);
+        }
+        if let Some(device) = self.devices.all.get_mut(&key) {
+            device.reloads = true;
+        }
+        self.frontend_says(key, &[("state", "5")]);
     }
 
     /// The guest lets the device go.

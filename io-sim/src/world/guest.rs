@@ -1,7 +1,8 @@
 //! What runs in a simulated domain.
 
+use super::choice::Concern;
 use super::console::{Console, Typed, typed};
-use super::device::DeviceKey;
+use super::device::{DeviceKey, Kind};
 use super::event::Event;
 use super::lineage::Lineage;
 use super::pace::Takes;
@@ -152,6 +153,19 @@ impl World {
         }
     }
 
+    /// How it shows that a guest's kernel has panicked: Xen is told, or an HVM guest's machine is reset, which is what
+    /// its kernel was set to do at a panic, and Xen sees a reboot.
+    fn panic_code(&mut self, domid: DomId) -> ShutdownCode {
+        let hvm = self.hypervisor.get(domid).is_some_and(|domain| domain.flavour == Flavour::Hvm);
+        match hvm && self.choices.choose(Concern::Guest, 2) == 1 {
+            true => {
+                self.tally.count("crash seen as reboot");
+                ShutdownCode::Reboot
+            }
+            false => ShutdownCode::Crash,
+        }
+    }
+
     fn guest_starts(&mut self, domid: DomId, traits: Traits) {
         let ready = self.processes.of(domid, Role::DeviceModel).any(|process| process.ready);
         let Some(domain) = self.hypervisor.get_mut(domid) else { return };
@@ -167,7 +181,10 @@ impl World {
         }
         match traits.boots {
             Boots::Well => {}
-            Boots::Crashes => return self.guest_will(domid, Takes::Boot, Step::Stop(ShutdownCode::Crash)),
+            Boots::Crashes => {
+                let code = self.panic_code(domid);
+                return self.guest_will(domid, Takes::Boot, Step::Stop(code));
+            }
             Boots::Hangs => return,
         }
         domain.guest.drivers = domain.flavour != Flavour::Hvm || traits.drivers == Drivers::Paravirtual;
@@ -238,12 +255,12 @@ impl World {
         let asked = match &*word {
             "poweroff" | "halt" => ShutdownCode::Poweroff,
             "reboot" => ShutdownCode::Reboot,
-            "crash" => ShutdownCode::Crash,
+            "crash" => self.panic_code(domid),
             "suspend" => {
                 let code = match traits.suspends {
                     Suspends::Well => ShutdownCode::Suspend,
                     Suspends::Halts => ShutdownCode::Poweroff,
-                    Suspends::Crashes => ShutdownCode::Crash,
+                    Suspends::Crashes => self.panic_code(domid),
                     Suspends::Never | Suspends::Deaf => return,
                 };
                 return self.guest_will(domid, Takes::Answer, Step::Stop(code));
@@ -254,7 +271,7 @@ impl World {
         let code = match traits.obeys {
             Obeys::Well => asked,
             Obeys::Reboots => ShutdownCode::Reboot,
-            Obeys::Crashes => ShutdownCode::Crash,
+            Obeys::Crashes => self.panic_code(domid),
             Obeys::Never | Obeys::Deaf => return,
         };
         self.guest_will(domid, Takes::Shutdown, Step::Stop(code));
@@ -274,9 +291,9 @@ impl World {
             self.lineages.ends(lineage, domid, now);
         }
         domain.count_time(now);
+        let waits = domain.waits.clone();
         self.note(5, u64::from(domid), 0);
-        self.domain_changed(domid);
-        self.notice_domains();
+        self.domain_ended(&waits);
     }
 
     /// `memory/target` was written.
@@ -351,9 +368,10 @@ impl World {
         self.tally.count("whim");
         let code = match whim {
             Whim::None => return,
+            Whim::Reload => return self.guest_reloads(domid),
             Whim::Poweroff => ShutdownCode::Poweroff,
             Whim::Reboot => ShutdownCode::Reboot,
-            Whim::Crash => ShutdownCode::Crash,
+            Whim::Crash => self.panic_code(domid),
             Whim::Watchdog => ShutdownCode::Watchdog,
             Whim::Suspend => ShutdownCode::Suspend,
             Whim::SoftReset => ShutdownCode::SoftReset,
@@ -370,6 +388,16 @@ impl World {
             }
         };
         self.guest_stops(domid, code);
+    }
+
+    fn guest_reloads(&mut self, domid: DomId) {
+        let at_once = self.choices.choose(Concern::Guest, 2) == 1;
+        let kernels = |key: &DeviceKey| key.kind != Kind::Qdisk;
+        let connected = self.devices.of(domid).filter(|(_, device)| device.connected).map(|(key, _)| *key);
+        for key in connected.filter(kernels).collect::<Vec<_>>() {
+            self.tally.count("front end reload");
+            self.frontend_reloads(key, at_once);
+        }
     }
 
     /// QEMU notes the guest's clock for the VM's next start.

@@ -84,6 +84,7 @@ impl World {
         let (generation, pages) = (domain.guest.generation, domain.info.total_pages);
         let saved = Saved { lineage, generation, pages, traits: domain.guest.traits };
         if self.disk.full {
+            self.tally.count("full amid save");
             return Err("xc_domain_save 28 No space left on device".to_owned());
         }
         self.images.append_memory(stream, saved).map_err(|fault| format!("xc_domain_save 32 {fault}"))?;

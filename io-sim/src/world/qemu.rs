@@ -19,11 +19,12 @@ impl World {
         if self.hypervisor.get(domid).is_none() || (resumes && !saved) {
             return self.exits(pid, Exit::Code(1));
         }
-        match self.mishap(&["fails", "dies", "hangs"]) {
+        let mishap = self.mishap(&["fails", "dies", "hangs", "fails late"]);
+        match mishap {
             Some("fails") => return self.exits(pid, Exit::Code(1)),
             Some("dies") => return self.exits(pid, Exit::Signal(11)),
-            Some(_) => return,
-            None => {}
+            Some("hangs") => return,
+            _ => {}
         }
         if let Some(process) = self.processes.all.get_mut(&pid) {
             process.ready = true;
@@ -33,6 +34,11 @@ impl World {
             self.nics.add_tap(owner, devid);
         }
         self.all_turns(domid);
+        if mishap.is_some() {
+            // It has its devices, and ends before it says that it runs.
+            self.tally.count("early end");
+            return self.exits(pid, Exit::Code(1));
+        }
         if !args.iter().any(|arg| arg == "-S") {
             self.qemu_runs(domid);
         }

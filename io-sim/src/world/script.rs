@@ -22,11 +22,6 @@ impl Attachments {
         self.loops.iter().map(|(number, file)| (*number, &**file))
     }
 
-    /// Whether a loop device has this file behind it.
-    pub(super) fn is_behind(&self, file: &str, device: &str) -> bool {
-        number(device).and_then(|number| self.loops.get(&number)).is_some_and(|behind| behind == file)
-    }
-
     fn free(&mut self, number: u32) -> bool {
         let freed = self.loops.remove(&number).is_some();
         if freed {
@@ -47,13 +42,22 @@ fn number(device: &str) -> Option<u32> {
     device.strip_prefix("/dev/loop")?.parse().ok()
 }
 
-enum Ended {
+pub(super) enum Ended {
     Well,
     Failed(&'static str, String),
     Code(i32),
 }
 
 impl World {
+    /// Whether a loop device has this file behind it.
+    pub(super) fn is_behind(&mut self, file: &str, device: &str) -> bool {
+        let behind = number(device).and_then(|number| self.attachments.loops.get(&number));
+        if behind.is_some_and(|behind| behind != file) {
+            self.tally.count("loop of another");
+        }
+        behind.is_some_and(|behind| behind == file)
+    }
+
     /// A script takes two steps: to its middle, and to its end.
     pub(super) fn script_steps(&mut self, pid: u32, step: u32) {
         match self.mishap(&["fails", "dies", "hangs"]) {
@@ -145,7 +149,7 @@ impl World {
         clash
     }
 
-    fn block_remove(&mut self, key: DeviceKey) -> Ended {
+    pub(super) fn block_remove(&mut self, key: DeviceKey) -> Ended {
         if !self.store.exists(&path::backend(key, "")) {
             return Ended::Failed("error", "xenstore-read backend/vbd/params failed.".to_owned());
         }

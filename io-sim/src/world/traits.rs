@@ -118,6 +118,8 @@ traits! {
         Flood,
         /// Closes a device that it was given.
         Close,
+        /// Loads its front ends' drivers anew, or another kernel that does.
+        Reload,
     }
 }
 

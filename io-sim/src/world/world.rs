@@ -32,6 +32,9 @@ use xenops_core::machine::EffectId;
 /// How long a script that a killed daemon has left may still take, when the next daemon starts.
 const SCRIPT_GRACE: u64 = 10 * SECOND;
 
+/// How often a daemon counts domains and, where it waits for one, looks at it.
+const CENSUS: u64 = 5 * SECOND;
+
 /// A host. It moves only when it is told to: by a request, or by being run until a moment.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -53,6 +56,8 @@ pub struct World {
     pub(super) outcomes: VecDeque<(EffectId, Outcome)>,
     pub(super) notices: Vec<Token>,
     coming: Vec<Token>,
+    /// Waits that ask about a domain of whose end nobody has told.
+    untold: Vec<u64>,
     pub(super) woken: Vec<u64>,
     pub(super) tally: Tally,
     pub(super) host: Arc<Host>,
@@ -81,6 +86,7 @@ impl World {
             outcomes: VecDeque::new(),
             notices: Vec::new(),
             coming: Vec::new(),
+            untold: Vec::new(),
             woken: Vec::new(),
             tally: Tally::default(),
             host: Arc::new(facts::host(&config)),
@@ -289,6 +295,10 @@ impl World {
             }
             Event::Console(domid) => self.console_daemon_attaches(domid),
             Event::Notice(token) => self.notice_arrives(token),
+            Event::Census => {
+                self.woken.append(&mut self.untold);
+                self.notice_domains();
+            }
         }
     }
 
@@ -358,6 +368,24 @@ impl World {
         self.notice(Token::DOMAINS);
     }
 
+    /// A domain has stopped or left. Xen tells xenstored and xenstored everybody, but oxenstored of Xen 4.17 may miss one:
+    /// then who waits for it, and who should be told, learns of it when domains are counted.
+    pub(super) fn domain_ended(&mut self, waits: &[u64]) {
+        if self.choices.odds(Concern::Fault, self.config.untold_ends) {
+            self.tally.count("untold end");
+            self.untold.extend_from_slice(waits);
+            self.queue.push(self.now.mono + CENSUS, Event::Census);
+        } else {
+            self.woken.extend_from_slice(waits);
+            self.notice_domains();
+        }
+    }
+
+    /// Whether a domain has ended and nobody has told of it yet.
+    pub fn has_untold_end(&self) -> bool {
+        self.queue.contains(Event::Census)
+    }
+
     /// Waits that ask about a domain look again.
     pub(super) fn domain_changed(&mut self, domid: DomId) {
         if let Some(domain) = self.hypervisor.get(domid) {
@@ -394,6 +422,7 @@ impl World {
                 self.exits(pid, Exit::Signal(13));
             }
         }
+        self.untold.clear();
         self.store.unwatch_all();
         self.images.close_all();
         self.settle();
@@ -431,6 +460,7 @@ impl World {
         self.outcomes.clear();
         self.forget_notices();
         self.woken.clear();
+        self.untold.clear();
         self.trace.write_u64(self.store.trace());
         self.store = Store::new();
         self.hypervisor = Hypervisor::new(self.config.memory, self.config.cpus);
