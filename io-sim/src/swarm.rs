@@ -120,6 +120,7 @@ fn host(choices: &mut Choices, shapes: &[Shape]) -> Config {
         odd_guests: pick(choices, config, &[0, 0, 30, 8]),
         hooks: hooks(choices),
         untold_ends: pick(choices, config, &[0, 0, 0, 6]),
+        loop_takers: pick(choices, config, &[0, 0, 2]),
         ..Config::default()
     }
 }

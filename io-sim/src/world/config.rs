@@ -20,6 +20,8 @@ pub struct Config {
     pub odd_guests: u32,
     /// Domains that stop or leave of which xenstored does not tell: the daemon finds them when it counts domains.
     pub untold_ends: u32,
+    /// Loop devices that are freed and taken at once by a program that has nothing to do with guests.
+    pub loop_takers: u32,
     /// Hook scripts: directory and file names.
     pub hooks: Vec<(String, Vec<String>)>,
     /// Guests say something on their consoles.
@@ -42,6 +44,7 @@ impl Default for Config {
             odd_processes: 0,
             odd_guests: 0,
             untold_ends: 0,
+            loop_takers: 0,
             hooks: Vec::new(),
             consoles: false,
             terminals: "/dev/pts/".to_owned(),

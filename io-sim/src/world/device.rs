@@ -158,7 +158,7 @@ impl World {
     pub fn lose_back_ends(&mut self, domid: DomId) {
         for key in self.listed(domid) {
             if key.kind == Kind::Vbd {
-                self.block_remove(key);
+                self.block_remove(key, false);
             }
             self.store.remove(&path::backend(key, ""));
             self.device_turns(key);

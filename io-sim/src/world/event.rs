@@ -54,10 +54,6 @@ impl Queue {
         self.events.retain(|_, event| *event != Event::Notice(token));
     }
 
-    pub(super) fn contains(&self, event: Event) -> bool {
-        self.events.values().any(|other| *other == event)
-    }
-
     pub(super) fn cancel(&mut self, moment: Moment) {
         self.events.remove(&moment);
     }

@@ -31,6 +31,8 @@ pub enum Breach {
     NotAttached(String),
     /// A disk's epoch was begun while it was open.
     EpochOpen(String),
+    /// A script freed a loop device that was another's: which, and the file behind it.
+    LoopFreed(u32, String),
 }
 
 #[derive(Clone, Debug, Default)]

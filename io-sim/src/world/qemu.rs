@@ -35,8 +35,10 @@ impl World {
         }
         self.all_turns(domid);
         if mishap.is_some() {
-            // It has its devices, and ends before it says that it runs.
+            // It has taken up its devices, and ends before it says that it runs.
             self.tally.count("early end");
+            let served = self.devices.of(domid).map(|(key, _)| *key).filter(|key| key.kind == Kind::Qdisk);
+            served.collect::<Vec<_>>().into_iter().for_each(|key| self.backend_steps(key));
             return self.exits(pid, Exit::Code(1));
         }
         if !args.iter().any(|arg| arg == "-S") {

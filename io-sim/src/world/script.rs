@@ -1,12 +1,17 @@
 //! The host's hotplug scripts, as a plain distribution ships them: `block` and `vif-bridge`; and hooks.
 
+use super::choice::Concern;
 use super::device::{DeviceKey, Kind};
+use super::lineage::Breach;
 use super::network;
 use super::pace::Takes;
 use super::path::{self, Place};
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use xenops_core::host::Exit;
+
+/// Behind a loop device that some other program of dom0 has.
+const STRANGERS: &str = "/srv/strangers.img";
 
 /// What scripts have made: loop devices, and which back ends use which disk.
 #[derive(Clone, Debug, Default)]
@@ -17,17 +22,15 @@ pub struct Attachments {
 }
 
 impl Attachments {
-    /// Loop devices and their files.
+    /// Loop devices and their files, but for those of other programs.
     pub fn loops(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.loops.iter().map(|(number, file)| (*number, &**file))
+        self.loops.iter().filter(|(_, file)| *file != STRANGERS).map(|(number, file)| (*number, &**file))
     }
 
-    fn free(&mut self, number: u32) -> bool {
-        let freed = self.loops.remove(&number).is_some();
-        if freed {
-            self.free_loops.insert(number);
-        }
-        freed
+    fn free(&mut self, number: u32) -> Option<String> {
+        let file = self.loops.remove(&number)?;
+        self.free_loops.insert(number);
+        Some(file)
     }
 
     fn loop_for(&mut self, file: &str) -> u32 {
@@ -80,7 +83,7 @@ impl World {
         let ended = match (key.kind, &*action) {
             (Kind::Vif, action) => self.vif_bridge(key, action, tap, interface),
             (_, "add") => self.block_add(key),
-            (_, "remove") => self.block_remove(key),
+            (_, "remove") => self.block_remove(key, true),
             _ => Ended::Well,
         };
         let code = match ended {
@@ -149,14 +152,22 @@ impl World {
         clash
     }
 
-    pub(super) fn block_remove(&mut self, key: DeviceKey) -> Ended {
+    /// `ours`: we are to blame for what it does.
+    pub(super) fn block_remove(&mut self, key: DeviceKey, ours: bool) -> Ended {
         if !self.store.exists(&path::backend(key, "")) {
             return Ended::Failed("error", "xenstore-read backend/vbd/params failed.".to_owned());
         }
         // It frees what is named there, whoever has that by now; what is free already it cannot free.
-        let node = self.backend_value(key, "node").and_then(number);
-        if node.is_some_and(|number| !self.attachments.free(number)) {
-            return Ended::Failed("error", "/etc/xen/scripts/block failed; error detected.".to_owned());
+        if let Some(number) = self.backend_value(key, "node").and_then(number) {
+            let Some(file) = self.attachments.free(number) else {
+                return Ended::Failed("error", "/etc/xen/scripts/block failed; error detected.".to_owned());
+            };
+            if ours && self.backend_value(key, "params") != Some(&*file) {
+                self.lineages.breach(Breach::LoopFreed(number, file));
+            }
+            if self.choices.odds(Concern::Fault, self.config.loop_takers) {
+                self.attachments.loop_for(STRANGERS);
+            }
         }
         let params = self.backend_value(key, "params").unwrap_or_default().to_owned();
         if let Some(users) = self.attachments.users.get_mut(&params) {

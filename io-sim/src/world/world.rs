@@ -381,11 +381,6 @@ impl World {
         }
     }
 
-    /// Whether a domain has ended and nobody has told of it yet.
-    pub fn has_untold_end(&self) -> bool {
-        self.queue.contains(Event::Census)
-    }
-
     /// Waits that ask about a domain look again.
     pub(super) fn domain_changed(&mut self, domid: DomId) {
         if let Some(domain) = self.hypervisor.get(domid) {

@@ -71,8 +71,89 @@ fn remove_frees_whatever_loop_device_is_named_and_fails_where_that_is_free() {
     assert_eq!(daemon.ask(behind("/srv/b.img")), Reply::Flag(true), "the lowest free number is the next");
     assert_eq!(daemon.script(4, one, "vbd", DISK, "remove"), Some(Exit::Code(0)), "another's goes");
     assert_eq!(daemon.world.attachments().loops().count(), 0);
+    assert_eq!(daemon.world.breaches(), [Breach::LoopFreed(0, "/srv/b.img".to_owned())], "and the world tells");
     assert_eq!(daemon.script(5, other, "vbd", DISK, "remove"), Some(Exit::Code(1)), "and its own script fails");
     assert_eq!(daemon.value(&back("vbd", other, DISK, "hotplug-status")).as_deref(), Some("error"));
+}
+
+#[test]
+fn another_program_may_take_a_loop_device_that_was_freed() {
+    let mut daemon = Daemon::new(Config { loop_takers: 1, ..Config::default() }, Choices::seeded(1));
+    let domid = daemon.create(VM);
+    daemon.directories(domid, "vbd", DISK, &disk("/srv/a.img", "w"));
+    for handle in [1, 3] {
+        assert_eq!(daemon.script(handle, domid, "vbd", DISK, "add"), Some(Exit::Code(0)));
+        assert_eq!(daemon.script(handle + 1, domid, "vbd", DISK, "remove"), Some(Exit::Code(0)));
+    }
+    assert_eq!(daemon.world.attachments().loops().count(), 0);
+    assert_eq!(daemon.world.breaches().len(), 1, "the second frees what is named, which is not the back end's");
+}
+
+// What `xl destroy` does with devices that libxl has plugged, in the order in which it does it.
+#[test]
+fn somebody_else_takes_devices_away() {
+    for closes in [true, false] {
+        let mut daemon = daemon();
+        let domid = daemon.start_pv(VM);
+        if closes {
+            daemon.world.close_back_ends(domid);
+            for (kind, devid) in [("vbd", DISK), ("vif", 0)] {
+                assert_eq!(daemon.value(&back(kind, domid, devid, "state")).as_deref(), Some("6"), "{kind}: from 4");
+                assert_eq!(daemon.value(&back(kind, domid, devid, "online")).as_deref(), Some("0"));
+            }
+            assert_eq!(daemon.world.attachments().loops().count(), 1, "its script has not run yet");
+        }
+        daemon.world.lose_back_ends(domid);
+        for (kind, devid) in [("vbd", DISK), ("vif", 0)] {
+            assert_eq!(daemon.value(&back(kind, domid, devid, "state")), None, "{kind}");
+        }
+        assert_eq!((daemon.world.attachments().loops().count(), daemon.world.devices().iter().count()), (0, 0));
+        assert_eq!(daemon.world.nics().vifs().count(), 0);
+    }
+}
+
+#[test]
+fn a_front_end_that_begins_anew_is_connected_again() {
+    for at_once in [false, true] {
+        let mut daemon = Daemon::new(Config { pace: Pace::Natural, ..Config::default() }, Choices::nothing());
+        let domid = daemon.start_pv(VM);
+        daemon.rest();
+        for (kind, devid) in [("vbd", DISK), ("vif", 0)] {
+            let key = DeviceKey { domid, kind: if kind == "vif" { Kind::Vif } else { Kind::Vbd }, devid };
+            daemon.world.frontend_reloads(key, at_once);
+            let front = format!("/local/domain/{domid}/device/{kind}/{devid}/state");
+            // Only netback goes along with one that does not close first; nobody asks blkback to.
+            let first = if at_once && kind == "vif" { "1" } else { "5" };
+            assert_eq!(daemon.value(&front).as_deref(), Some(first), "{kind}");
+            daemon.wait(Condition::Equals(back(kind, domid, devid, "state"), "2".to_owned()));
+            daemon.wait(Condition::Equals(back(kind, domid, devid, "state"), "4".to_owned()));
+            daemon.wait(Condition::Equals(front, "4".to_owned()));
+            daemon.rest();
+            let device = daemon.world.devices().get(key).unwrap();
+            assert!(device.live && device.connected, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_device_model_may_end_before_it_says_that_it_runs() {
+    let mut tape = Tape::default();
+    tape.lanes[Concern::Fault as usize] = vec![1, 3];
+    let mut daemon = Daemon::new(Config { odd_processes: 2, ..Config::default() }, Choices::taped(tape));
+    let domid = daemon.create(VM);
+    daemon.directories(domid, "qdisk", DISK, &[("params", "aio:/srv/a.img"), ("type", "qdisk")]);
+    let program = daemon.world.facts().qemu.clone();
+    let process = Handle(1);
+    let role = Role::DeviceModel;
+    let (args, env) = (Vec::new(), Vec::new());
+    let spawn = Spawn { process, role, domid: Some(domid), program, args, env, scratch: None, stream: None };
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    let shown = daemon.wait(Condition::Exited(process)).unwrap();
+    assert_eq!(shown.exit, Some(Exit::Code(1)));
+    assert_eq!(daemon.value(&format!("/local/domain/0/device-model/{domid}/state")), None);
+    assert_eq!(daemon.value(&back("qdisk", domid, DISK, "state")).as_deref(), Some("2"), "it had begun to serve");
+    let key = DeviceKey { domid, kind: Kind::Qdisk, devid: DISK };
+    assert!(!daemon.world.devices().get(key).unwrap().live);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::world::guest::Life;
 use crate::world::traits::{Agent, Balloons, Obeys, Suspends, Whim};
-use xenops_core::host::{ImageMode, ImageRecord};
+use xenops_core::host::{ImageMode, ImageRecord, Token};
 use xenops_core::interface::Disk;
 
 const SAVED: Handle = Handle(500);
@@ -157,6 +157,74 @@ fn a_save_of_a_guest_that_did_not_suspend_fails() {
         let process = daemon.wait(Condition::Exited(Handle(400))).unwrap();
         assert_eq!(process.exit, Some(Exit::Code(1)));
         assert!(process.lines.last().unwrap().starts_with("error:xc_domain_save "), "{:?}", process.lines);
+    }
+}
+
+// The helper says so at the end of what it could write; the image has no guest in it.
+#[test]
+fn a_save_finds_the_disk_full_in_the_middle() {
+    let mut daemon = daemon(Pace::Instant);
+    let domid = daemon.start_pv(VM);
+    daemon.ask(Request::OpenImage { stream: SAVED, disk: image(), mode: ImageMode::Save });
+    daemon.ask(Request::AppendImage(SAVED, ImageRecord::Signature));
+    daemon.helper(400, Role::Saver, domid, "save", Some(SAVED));
+    daemon.ask(Request::AppendImage(SAVED, ImageRecord::Libxc));
+    daemon.tell(400, "done");
+    daemon.shutdown(domid, "suspend");
+    daemon.wait(Condition::Stopped(domid));
+    daemon.world.disk_mut().full = true;
+    daemon.tell(400, "done");
+    let process = daemon.wait(Condition::Exited(Handle(400))).unwrap();
+    assert_eq!(process.exit, Some(Exit::Code(1)));
+    assert_eq!(process.lines.last().unwrap(), "error:xc_domain_save 28 No space left on device");
+    assert!(daemon.world.images().get(&image()).is_some_and(|image| image.memory().is_none()));
+    daemon.act(domid, DomainAct::Resume);
+    assert_eq!(daemon.guest(domid).life, Life::Up);
+}
+
+#[test]
+fn a_crash_of_an_hvm_guest_may_look_like_a_reboot() {
+    for (flavour, choice, code) in [
+        (Flavour::Hvm, 0, ShutdownCode::Crash),
+        (Flavour::Hvm, 1, ShutdownCode::Reboot),
+        (Flavour::Pvh, 1, ShutdownCode::Crash),
+        (Flavour::Pv, 1, ShutdownCode::Crash),
+    ] {
+        let mut daemon = daemon(Pace::Instant);
+        let domid = daemon.start_pv(VM);
+        daemon.world.hypervisor.get_mut(domid).unwrap().flavour = flavour;
+        let mut tape = Tape::default();
+        tape.lanes[Concern::Guest as usize] = vec![choice];
+        *daemon.world.choices() = Choices::taped(tape);
+        daemon.shutdown(domid, "crash");
+        daemon.rest();
+        assert_eq!(daemon.world.hypervisor().get(domid).unwrap().stopped(), Some(code), "{flavour:?} {choice}");
+    }
+}
+
+// As oxenstored 4.17 may: nobody is told, and who waits learns of it when domains are counted.
+#[test]
+fn an_end_of_which_nobody_tells_is_found_by_the_census() {
+    const SOON: u64 = 1_000_000_000;
+    for (untold_ends, late) in [(0, false), (1, true)] {
+        let mut daemon = Daemon::new(Config { untold_ends, ..Config::default() }, Choices::seeded(5));
+        let domid = daemon.start_pv(VM);
+        daemon.rest();
+        while daemon.world.take_notice().is_some() {}
+        let began = daemon.world.now().mono;
+        let wait = Wait { any: vec![Condition::Stopped(domid)], until: u64::MAX };
+        daemon.world.start(EffectId(900), Request::Wait(wait));
+        daemon.world.start(EffectId(901), Request::Domain(domid, DomainAct::Shutdown(ShutdownCode::Poweroff)));
+        daemon.world.run_until(began + SOON);
+        let told = std::iter::from_fn(|| daemon.world.take_outcome()).any(|(effect, _)| effect == EffectId(900));
+        let noticed = daemon.world.take_notice() == Some(Token::DOMAINS);
+        assert_eq!((told, noticed), (!late, !late));
+        daemon.world.run_until(began + 6 * SOON);
+        if late {
+            assert_eq!(daemon.world.take_outcome(), Some((EffectId(900), Outcome::Ok(Reply::Held(Some(0), None)))));
+            assert_eq!(daemon.world.take_notice(), Some(Token::DOMAINS));
+        }
+        assert!(daemon.world.at_rest());
     }
 }
 
