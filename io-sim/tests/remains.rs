@@ -116,6 +116,34 @@ fn the_boot_loader_of_a_killed_daemon_leaves_no_files() {
     assert!(local.world.hypervisor().of(ID).next().is_none());
 }
 
+/// A script that fails for ever is not tried for ever at the same pace, and who asks is told what is wrong. Fails when
+/// `give_up` leaves a VM alone for as long each time, or does not say why its repair failed.
+#[test]
+fn h04_a_script_that_fails_for_ever_is_tried_seldom_and_told_of() {
+    const HOUR: u64 = 3600 * SECOND;
+    let mut shape = shape(Guest::Pv);
+    shape.disks[0].backend = Some(Disk::Local("/srv/disk.img".to_owned()));
+    let mut local = host(&shape);
+    local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+    *local.world.choices() = Choices::seeded(1);
+    local.world.config_mut().odd_processes = 1;
+    let shutdown = || Call::VmShutdown { id: ID.text(), delay: None };
+    let failed = local.do_task(shutdown()).expect_err("its script fails");
+    assert!(failed.to_string().contains("hotplug script for removing"), "{failed}");
+    local.pass(6 * HOUR);
+    let before = local.requests;
+    local.pass(6 * HOUR);
+    let tried = local.requests - before;
+    assert!((10..1000).contains(&tried), "{tried} requests in six hours");
+    let told = local.do_task(Call::VmStart { id: ID.text(), paused: false }).expect_err("what is there must go first");
+    let told = told.to_string();
+    assert!(told.contains("needs attention") && told.contains("hotplug script for removing"), "{told}");
+    local.world.config_mut().odd_processes = 0;
+    local.do_task(shutdown()).unwrap();
+    assert_eq!(local.world.attachments().loops().count(), 0);
+    local.do_task(Call::VmStart { id: ID.text(), paused: false }).unwrap();
+}
+
 /// Somebody else asks the host for this, and has it.
 fn meddle(local: &mut Local, request: Request) {
     local.world.start(EffectId(u64::MAX), request);

@@ -8,7 +8,8 @@ use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::Choices;
 
 /// Each with the fault.
-const KEPT: [(u64, &str); 8] = [
+const KEPT: [(u64, &str); 9] = [
+    (266, "a reboot that was over was done once more when somebody took its domain and the daemon was killed then"),
     (2_000_736, "the datapath of a medium whose record found no space was known to nobody"),
     (3_021_391, "a verdict outlived what it was of: somebody had looked meanwhile, and seen the domain die"),
     (4_003_534, "of the simulator: a reboot that failed for want of space, which its record could not say either"),

@@ -21,8 +21,11 @@ const LOOK_PACE: u64 = 100 * MILLISECOND;
 /// Repairs in a row before a VM is left alone for a while.
 const MOST_REPAIRS: u32 = 8;
 
-/// How long it is left alone.
+/// How long it is left alone the first time; from then on twice as long each time.
 const REPAIR_PAUSE: u64 = 30 * SECOND;
+
+/// How often that is doubled: in the end it is tried every hour.
+const MOST_DOUBLINGS: u32 = 7;
 
 impl Machine {
     /// Bring a VM as far as it gets without an outcome, a notice or time.
@@ -231,12 +234,14 @@ impl Machine {
         slot.repairs < MOST_REPAIRS && (!waits || slot.stragglers.is_empty() || mutant!(RepairUnderStraggler))
     }
 
-    /// Leave a VM that cannot be brought to a sensible state now; look again later.
+    /// Leave a VM that cannot be brought to a sensible state now; look again later, or when a client wants something.
     fn give_up(&mut self, vm: u64, tell: &str, effects: &mut Effects) {
-        let after = self.now.mono + REPAIR_PAUSE;
-        let failure = Failure::Error(Error::InternalError(format!("vm needs attention: {tell}")));
+        let mono = self.now.mono;
         let slot = self.slot_mut(vm);
-        slot.look_after = after;
+        let why = slot.trouble.as_ref().map_or_else(String::new, |trouble| format!(": {trouble}"));
+        let failure = Failure::Error(Error::InternalError(format!("vm needs attention: {tell}{why}")));
+        slot.look_after = mono + (REPAIR_PAUSE << slot.given_up.min(MOST_DOUBLINGS));
+        slot.given_up += 1;
         slot.look_wanted = true;
         slot.repairs = 0;
         self.clear_queue(vm, &failure, effects);
@@ -248,7 +253,7 @@ impl Machine {
         let slot = self.slot_mut(vm);
         let sensible = matches!(verdict, Verdict::Sensible(_));
         if sensible {
-            slot.repairs = 0;
+            (slot.repairs, slot.given_up, slot.trouble) = (0, 0, None);
         }
         slot.verdict = Some(verdict);
         if slot.rows.intent.is_some() && sensible {

@@ -212,6 +212,10 @@ impl Machine {
             self.abandon(vm, result.is_err(), effects);
         }
         let (slot, task) = (self.slot_mut(vm), active.task);
+        if task.is_none() {
+            let text = |failure: Failure| failure.into_error("", "").to_string().into_boxed_str();
+            slot.trouble = result.as_ref().err().cloned().map(text);
+        }
         // A repair's own end tells nobody: whoever waits is still the operation before it.
         if task.is_some() {
             assert!(slot.ended.is_none(), "one operation ends at a time");

@@ -41,6 +41,10 @@ pub(crate) struct Slot {
     pub(crate) askers: Vec<Asker>,
     /// Repairs since it was last sensible.
     pub(crate) repairs: u32,
+    /// How often it was left alone since it was last sensible.
+    pub(crate) given_up: u32,
+    /// Why the last repair since then failed, if it did.
+    pub(crate) trouble: Option<Box<str>>,
     /// Effects answered `Unknown` that have not ended.
     pub(crate) stragglers: BTreeSet<EffectId>,
     /// An operation that has ended, and whose task waits until the VM is settled.
@@ -162,6 +166,8 @@ impl Slot {
             glance: None,
             askers: Vec::new(),
             repairs: 0,
+            given_up: 0,
+            trouble: None,
             stragglers: BTreeSet::new(),
             ended: None,
             made: None,
