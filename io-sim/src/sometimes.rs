@@ -62,6 +62,7 @@ properties! {
     TwoFaults "two faults struck one operation",
     DevicesTaken "somebody else took a domain's devices away, and then the domain",
     FrontEndReloaded "a guest's front ends began anew",
+    FrontEndRemoved "a guest removed its end of a device",
     CrashSeenAsReboot "a guest crashed and Xen saw a reboot",
     ModelEndedEarly "a device model ended before it said that it ran",
     FullAmidSave "a save found the disk full when it wrote the guest's memory",
@@ -73,6 +74,7 @@ impl Property {
     pub fn of_host(kind: &str) -> Option<Property> {
         Some(match kind {
             "front end reload" => Property::FrontEndReloaded,
+            "front end removed" => Property::FrontEndRemoved,
             "crash seen as reboot" => Property::CrashSeenAsReboot,
             "early end" => Property::ModelEndedEarly,
             "full amid save" => Property::FullAmidSave,

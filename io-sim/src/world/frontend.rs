@@ -73,6 +73,16 @@ impl World {
         }
     }
 
+    /// The guest removes its end, and with it the device.
+    pub(super) fn frontend_removed(&mut self, key: DeviceKey) {
+        let directory = path::frontend(key, "");
+        if self.store.remove_as(key.domid, &directory).is_ok() {
+            self.tally.count("front end removed");
+            let place = path::place(&directory).expect("a front end's directory is a place");
+            self.react(place);
+        }
+    }
+
     /// The guest says that it needs the device, and keeps it for now.
     pub(super) fn frontend_refuses(&mut self, key: DeviceKey) {
         let leaf = format!("error/device/{}/{}/error", key.kind.class(), key.devid);

@@ -382,9 +382,10 @@ impl World {
                 }
                 return;
             }
-            Whim::Close => {
+            Whim::Close | Whim::GiveUp => {
                 let key = self.devices.of(domid).find(|(_, device)| device.connected).map(|(key, _)| *key);
-                return key.into_iter().for_each(|key| self.frontend_closes(key));
+                let Some(key) = key else { return };
+                return if whim == Whim::Close { self.frontend_closes(key) } else { self.frontend_removed(key) };
             }
         };
         self.guest_stops(domid, code);

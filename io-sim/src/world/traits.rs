@@ -120,6 +120,8 @@ traits! {
         Close,
         /// Loads its front ends' drivers anew, or another kernel that does.
         Reload,
+        /// Removes its end of a device: that one is given up for good.
+        GiveUp,
     }
 }
 

@@ -136,6 +136,22 @@ fn a_front_end_that_begins_anew_is_connected_again() {
 }
 
 #[test]
+fn a_front_end_that_its_guest_removes_takes_the_back_end_along() {
+    let mut daemon = Daemon::new(Config { pace: Pace::Natural, ..Config::default() }, Choices::nothing());
+    let domid = daemon.start_pv(VM);
+    daemon.rest();
+    // blkback says nothing of it.
+    for (kind, name, devid, state) in [(Kind::Vbd, "vbd", DISK, "4"), (Kind::Vif, "vif", 0, "6")] {
+        let key = DeviceKey { domid, kind, devid };
+        daemon.world.frontend_removed(key);
+        daemon.rest();
+        assert_eq!(daemon.value(&format!("/local/domain/{domid}/device/{name}/{devid}/state")), None, "{name}");
+        assert_eq!(daemon.value(&back(name, domid, devid, "state")).as_deref(), Some(state), "{name}");
+        assert!(!daemon.world.devices().get(key).unwrap().live, "{name}");
+    }
+}
+
+#[test]
 fn a_device_model_may_end_before_it_says_that_it_runs() {
     let mut tape = Tape::default();
     tape.lanes[Concern::Fault as usize] = vec![1, 3];
