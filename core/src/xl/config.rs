@@ -5,6 +5,7 @@ use super::problem::{Error, Spot, Warning, excerpt};
 use super::syntax::assignments;
 use super::{action, disk, nic, passthrough};
 use crate::host::Uuid;
+use crate::interface::vbd::Kind;
 use crate::interface::vm::{
     Action, BuilderInfo, HvmInfo, PvBoot, PvDirectBoot, PvIndirectBoot, PvInfo, SchedulerParams, Tpm,
 };
@@ -46,10 +47,15 @@ pub fn parse(text: &str, fresh: Uuid) -> Result<(Metadata, Vec<Warning>), Error>
     let vm = vm(&mut keys, &id, guest)?;
     let mut metadata = devices(&mut keys, vm, guest)?;
     let passthrough = !metadata.pcis.is_empty();
+    // As in xl, a boot loader reads the first disk.
+    let boots = metadata.vbds.iter().filter(|vbd| vbd.ty == Kind::Disk).find_map(|vbd| vbd.backend.clone());
     match &mut metadata.vm.ty {
         BuilderInfo::Hvm(info) => info.pci_passthrough = passthrough,
         BuilderInfo::Pv(info) | BuilderInfo::PvInPvh(info) | BuilderInfo::Pvh(info) => {
             info.pci_passthrough = passthrough;
+            if let PvBoot::Indirect(boot) = &mut info.boot {
+                boot.devices = boots.into_iter().collect();
+            }
         }
     }
     Ok((metadata, keys.finish(guest.name())))

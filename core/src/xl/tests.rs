@@ -295,10 +295,22 @@ fn describable() -> impl Strategy<Value = Metadata> {
             BuilderInfo::Hvm(info) => info.pci_passthrough = !pcis.is_empty(),
             BuilderInfo::Pv(info) | BuilderInfo::PvInPvh(info) | BuilderInfo::Pvh(info) => {
                 info.pci_passthrough = !pcis.is_empty();
+                if let PvBoot::Indirect(boot) = &mut info.boot {
+                    let disks = vbds.iter().filter(|vbd| vbd.ty == Kind::Disk);
+                    boot.devices = disks.filter_map(|vbd| vbd.backend.clone()).take(1).collect();
+                }
             }
         }
         Metadata { vm, vbds, vifs, pcis, vgpus: Vec::new(), vusbs: Vec::new(), domains: None }
     })
+}
+
+#[test]
+fn a_boot_loader_reads_the_first_disk() {
+    let text = "bootloader='pygrub'; disk=[',hdc:cdrom,r', 'phy:/a.img,xvda,w', 'phy:/b.img,xvdb,w']";
+    let (metadata, _) = read(text).unwrap();
+    let BuilderInfo::Pv(PvInfo { boot: PvBoot::Indirect(boot), .. }) = metadata.vm.ty else { panic!("{metadata:?}") };
+    assert_eq!(boot.devices, [Disk::Local("/a.img".to_owned())]);
 }
 
 proptest! {
