@@ -63,6 +63,8 @@ struct Place {
     before: Option<(u64, u64, ShutdownCode)>,
     /// Something that makes a domain was asked at any time: what is late may still come.
     start_asked: bool,
+    /// A client has asked for a domain since the guest stopped: it may be made late.
+    asked_again: bool,
     /// A domain that must not be disturbed.
     intact: Option<DomId>,
     /// Somebody else is about to end its domain.
@@ -160,6 +162,7 @@ impl Ledger {
         }
         place.run_asked |= lets_run(asked.action);
         place.start_asked |= makes_domain(asked.action);
+        place.asked_again |= makes_domain(asked.action);
         if asked.action == VmShutdownHard {
             place.poweroff = self.seq;
         }
@@ -335,7 +338,7 @@ impl Ledger {
                 if !(makes || place.reboot_lost || place.restarts.is_some() || place.start_asked) {
                     return Err(Violation::new("S26", format!("vm {} was started and nobody asked", event.place)));
                 }
-                if !(makes || place.reboot_lost || clock_set) {
+                if !(makes || place.reboot_lost || place.asked_again || clock_set) {
                     too_soon(place, mono, swarm)?;
                 }
                 place.run_asked = runs || place.reboot_lost || place.restarts.is_some();
@@ -353,7 +356,7 @@ impl Ledger {
                 place.reboot_lost &= runs;
             }
             What::Stopped(code) => {
-                (place.disturbed, place.intact, place.stopped) = (seq, None, mono);
+                (place.disturbed, place.intact, place.stopped, place.asked_again) = (seq, None, mono, false);
                 place.before = Some((place.made, mono, code));
                 place.restarts = restarts(code, event.place, swarm).then_some(event.domid);
             }
