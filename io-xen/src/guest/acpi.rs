@@ -119,7 +119,8 @@ fn fadt(facs: u64, dsdt: u64) -> acpi_tables::fadt::FADT {
 fn madt(vcpus: u32, online: u32) -> MADT {
     let mut madt = MADT::new(OEM, TABLE, REVISION, LocalInterruptController::Address(LAPIC_ADDRESS));
     for vcpu in 0..vcpus {
-        let status = if vcpu < online { EnabledStatus::Enabled } else { EnabledStatus::Disabled };
+        // One that is only disabled would never be there, to a kernel that knows ACPI 6.3.
+        let status = if vcpu < online { EnabledStatus::Enabled } else { EnabledStatus::DisabledOnlineCapable };
         // Xen numbers the interrupt controllers by twos.
         madt.add_structure(ProcessorLocalApic::new(vcpu as u8, (2 * vcpu) as u8, status));
     }
@@ -180,7 +181,7 @@ mod tests {
             let madt = table(&all, u32_at(xsdt, 44));
             assert_eq!((sum(madt), &madt[..4], madt.len()), (0, &b"APIC"[..], 44 + 8 * vcpus as usize));
             for (vcpu, entry) in madt[44..].chunks_exact(8).enumerate() {
-                let flags = u8::from(vcpu < online as usize);
+                let flags = if vcpu < online as usize { 1 } else { 2 };
                 assert_eq!(entry, [0, 8, vcpu as u8, 2 * vcpu as u8, flags, 0, 0, 0]);
             }
         }
