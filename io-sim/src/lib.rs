@@ -1,6 +1,7 @@
 //! A simulated Xen host and the seeded simulator that drives the machine on it.
 
 pub mod action;
+pub mod admit;
 pub mod client;
 pub mod farm;
 pub mod fault;

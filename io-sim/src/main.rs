@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use xenops_io_sim::admit::{self, Table, Transcript};
 #[cfg(feature = "mutants")]
 use xenops_io_sim::mutants;
 use xenops_io_sim::run::Outcome;
@@ -67,6 +68,18 @@ enum Command {
         /// Choices, as `shrink` writes them.
         #[arg(long, value_name = "FILE")]
         choices: Option<PathBuf>,
+    },
+    /// Offers the replies in recordings of real hosts, or in transcripts, to the simulated host, which has to admit them.
+    Admit {
+        /// Recordings (`xenopsd --record FILE`) or transcripts.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Per cent of all replies that need not be admitted.
+        #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
+        at_most: f64,
+        /// Write what was asked and said to a file, one event a line, instead.
+        #[arg(long, value_name = "FILE")]
+        transcript: Option<PathBuf>,
     },
     /// Finds fewer and smaller choices that break the same rule.
     Shrink {
@@ -134,6 +147,8 @@ fn main() -> ExitCode {
         Command::Replay { seed, profile, trace, choices, .. } => {
             replay(seed.expect("asked for where there is no recording"), profile, trace, choices.as_deref())
         }
+        Command::Admit { files, transcript: Some(path), .. } => keep_transcript(&files, &path),
+        Command::Admit { files, at_most, .. } => admitted(&files, at_most),
         Command::Shrink { seed, profile, to, seconds } => smaller(seed, profile, to.as_deref(), seconds),
         #[cfg(feature = "mutants")]
         Command::Mutants(options) => mutants::kill(&options),
@@ -209,6 +224,38 @@ fn lived_again(path: &Path, trace: bool) -> Result<bool, String> {
             return Ok(false);
         }
     }
+    Ok(true)
+}
+
+fn admitted(files: &[PathBuf], at_most: f64) -> Result<bool, String> {
+    let mut table = Table::default();
+    for path in files {
+        let admitted = admit::admit(path)?;
+        for refused in &admitted.refused {
+            println!("{}: {refused}", path.display());
+        }
+        if let Some(why) = admitted.ends {
+            println!("{}: not to its end: {why}", path.display());
+        }
+        table.add(&admitted.table);
+    }
+    print!("{table}");
+    Ok(table.share() <= at_most)
+}
+
+fn keep_transcript(files: &[PathBuf], to: &Path) -> Result<bool, String> {
+    let mut text = String::new();
+    for path in files {
+        let transcript = Transcript::read(path)?;
+        if let Some(why) = transcript.ends {
+            eprintln!("{}: not to its end: {why}", path.display());
+        }
+        for line in transcript.lines {
+            text.push_str(&serde_json::to_string(&line).map_err(|error| error.to_string())?);
+            text.push('\n');
+        }
+    }
+    std::fs::write(to, text).map_err(|error| format!("{}: {error}", to.display()))?;
     Ok(true)
 }
 

@@ -24,23 +24,43 @@ pub struct Relived {
     pub ends: Option<String>,
 }
 
+/// The lines of a recording's file.
+pub struct Lines {
+    name: String,
+    lines: std::io::Lines<BufReader<File>>,
+    read: u64,
+}
+
+impl Lines {
+    /// Opens the file.
+    pub fn open(path: &Path) -> Result<Lines, String> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+        Ok(Lines { name, lines: BufReader::new(file).lines(), read: 0 })
+    }
+
+    /// The next, if there is one.
+    #[expect(clippy::should_implement_trait, reason = "it fails")]
+    pub fn next(&mut self) -> Result<Option<Line>, String> {
+        let name = &self.name;
+        let Some(text) = self.lines.next() else { return Ok(None) };
+        let text = text.map_err(|error| format!("{name}: {error}"))?;
+        self.read += 1;
+        match serde_json::from_str(&text) {
+            Ok(line) => Ok(Some(line)),
+            // A daemon that was killed may have left the beginning of a line.
+            Err(_) if self.read > 1 && self.lines.next().is_none() => Ok(None),
+            Err(error) => Err(format!("{name}: line {} is none of a recording: {error}", self.read)),
+        }
+    }
+}
+
 /// Lives through a recording, and traces it, its times counted from its beginning. An error: it cannot be read, or it is
 /// none.
 pub fn relive(path: &Path, trace: &mut Trace) -> Result<Relived, String> {
     let name = path.display();
-    let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
-    let mut lines = BufReader::new(file).lines();
-    let mut next = |n: u64| -> Result<Option<Line>, String> {
-        let Some(text) = lines.next() else { return Ok(None) };
-        let text = text.map_err(|error| format!("{name}: {error}"))?;
-        match serde_json::from_str(&text) {
-            Ok(line) => Ok(Some(line)),
-            // A daemon that was killed may have left the beginning of a line.
-            Err(_) if n > 0 && lines.next().is_none() => Ok(None),
-            Err(error) => Err(format!("{name}: line {} is none of a recording: {error}", n + 1)),
-        }
-    };
-    let Some(Line::Opened(opened)) = next(0)? else {
+    let mut lines = Lines::open(path)?;
+    let Some(Line::Opened(opened)) = lines.next()? else {
         return Err(format!("{name} does not begin as a recording does"));
     };
     let (build, began) = (opened.build.clone(), opened.now.mono);
@@ -57,7 +77,7 @@ pub fn relive(path: &Path, trace: &mut Trace) -> Result<Relived, String> {
         relived.differs = tell("the start", differs);
         return Ok(relived);
     }
-    while let Some(line) = next(relived.inputs + 1)? {
+    while let Some(line) = lines.next()? {
         match line {
             Line::Opened(_) => return Err(format!("{name}: two recordings are in one file")),
             Line::Ends(why) => relived.ends = Some(why),

@@ -5,6 +5,41 @@ use super::path;
 use super::world::World;
 use xenops_core::host::Role;
 
+/// What blkback says of itself when it takes a device up, as Linux 6.1 does.
+pub const BLOCK: [(&str, &str); 3] =
+    [("feature-max-indirect-segments", "256"), ("max-ring-page-order", "4"), ("multi-queue-max-queues", "2")];
+
+/// What it says of the disk when it connects.
+pub const BLOCK_CONNECTED: [(&str, &str); 11] = [
+    ("feature-flush-cache", "1"),
+    ("feature-discard", "1"),
+    ("discard-granularity", "4096"),
+    ("discard-alignment", "0"),
+    ("discard-secure", "0"),
+    ("feature-barrier", "1"),
+    ("feature-persistent", "1"),
+    ("sectors", "16384"),
+    ("info", "0"),
+    ("sector-size", "512"),
+    ("physical-sector-size", "512"),
+];
+
+/// What netback says of itself.
+pub const NETWORK: [(&str, &str); 12] = [
+    ("feature-sg", "1"),
+    ("feature-gso-tcpv4", "1"),
+    ("feature-gso-tcpv6", "1"),
+    ("feature-ipv6-csum-offload", "1"),
+    ("feature-rx-copy", "1"),
+    ("feature-xdp-headroom", "1"),
+    ("feature-rx-flip", "0"),
+    ("feature-multicast-control", "1"),
+    ("feature-dynamic-multicast-control", "1"),
+    ("feature-split-event-channels", "1"),
+    ("multi-queue-max-queues", "2"),
+    ("feature-ctrl-ring", "1"),
+];
+
 impl World {
     /// The back end's driver looks at both directories and takes at most one turn.
     pub(super) fn backend_steps(&mut self, key: DeviceKey) {
@@ -35,9 +70,12 @@ impl World {
             device.live = true;
         }
         match key.kind {
-            Kind::Vif => self.nics.appear(key.domid, key.devid),
+            Kind::Vif => {
+                self.backend_tells(key, &NETWORK);
+                self.nics.appear(key.domid, key.devid);
+            }
             Kind::Qdisk => self.put(&path::backend(key, "hotplug-status"), "connected"),
-            Kind::Vbd => {}
+            Kind::Vbd => self.backend_tells(key, &BLOCK),
         }
         self.backend_says(key, "2");
     }
@@ -60,7 +98,7 @@ impl World {
                     device.connected = true;
                 }
                 if key.kind != Kind::Vif {
-                    self.put(&path::backend(key, "sectors"), "16384");
+                    self.backend_tells(key, &BLOCK_CONNECTED);
                 }
                 self.backend_says(key, "4");
             }
@@ -95,6 +133,12 @@ impl World {
             Kind::Vbd => self.store.exists(&path::backend(key, "physical-device")),
             Kind::Qdisk => true,
             Kind::Vif => front == "4",
+        }
+    }
+
+    fn backend_tells(&mut self, key: DeviceKey, pairs: &[(&str, &str)]) {
+        for (leaf, value) in pairs {
+            self.store.write(&path::backend(key, leaf), (*value).to_owned());
         }
     }
 

@@ -5,6 +5,32 @@ use super::guest::Life;
 use super::path;
 use super::world::World;
 
+/// What blkfront says of itself when it takes a device up, as Linux 6.1 does.
+const BLOCK: [(&str, &str); 5] = [
+    ("ring-ref", "8"),
+    ("event-channel", "9"),
+    ("protocol", "x86_64-abi"),
+    ("feature-persistent", "1"),
+    ("state", "3"),
+];
+
+/// What netfront says of itself.
+const NETWORK: [(&str, &str); 13] = [
+    ("multi-queue-num-queues", "1"),
+    ("tx-ring-ref", "522"),
+    ("rx-ring-ref", "523"),
+    ("event-channel-tx", "10"),
+    ("event-channel-rx", "11"),
+    ("request-rx-copy", "1"),
+    ("feature-rx-notify", "1"),
+    ("feature-sg", "1"),
+    ("feature-gso-tcpv4", "1"),
+    ("feature-gso-tcpv6", "1"),
+    ("feature-ipv6-csum-offload", "1"),
+    ("xdp-headroom", "0"),
+    ("state", "4"),
+];
+
 impl World {
     /// The front end's driver looks at both states and takes at most one turn.
     pub(super) fn frontend_steps(&mut self, key: DeviceKey) {
@@ -34,9 +60,9 @@ impl World {
                 self.frontend_says(key, &[("state", "1")]);
             }
             (2, 1) if key.kind == Kind::Vif => {
-                self.frontend_says(key, &[("tx-ring-ref", "522"), ("event-channel-tx", "10"), ("state", "4")]);
+                self.frontend_says(key, &NETWORK);
             }
-            (2, 1) => self.frontend_says(key, &[("ring-ref", "8"), ("event-channel", "9"), ("state", "3")]),
+            (2, 1) => self.frontend_says(key, &BLOCK),
             (4, 3) => self.frontend_says(key, &[("state", "4")]),
             (5, 1..=4) => self.guest_gives_up(key),
             (6, 1..=5) => self.frontend_says(key, &[("state", "6")]),

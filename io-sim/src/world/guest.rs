@@ -207,10 +207,11 @@ impl World {
             for leaf in ["control/feature-poweroff", "control/feature-reboot", "control/feature-suspend"] {
                 self.guest_writes(domid, leaf, "1");
             }
-            if traits.balloons != Balloons::Never {
-                self.guest_writes(domid, "control/feature-balloon", "1");
-            }
             if traits.agent == Agent::Full {
+                // A kernel follows its target and does not say so; an agent does.
+                if traits.balloons != Balloons::Never {
+                    self.guest_writes(domid, "control/feature-balloon", "1");
+                }
                 self.guest_tells_all(domid);
             }
         }

@@ -104,15 +104,42 @@ impl Hypervisor {
         if spec.max_vcpus == 0 {
             return Err(Fault::Other("xc_domain_create: 22 no vcpus".to_owned()));
         }
-        let domid = (self.next..FIRST_RESERVED)
-            .chain(1..self.next)
-            .find(|domid| !self.domains.contains_key(domid))
-            .ok_or_else(|| Fault::NoSpace("domain numbers".to_owned()))?;
+        let domid = self.next_free().ok_or_else(|| Fault::NoSpace("domain numbers".to_owned()))?;
         self.next = if domid + 1 < FIRST_RESERVED { domid + 1 } else { 1 };
         self.changes += 1;
         self.domains.insert(domid, domain(domid, spec.handle, spec.flavour, 0));
         self.handles.insert((spec.handle, domid));
         Ok(domid)
+    }
+
+    /// The number that the next domain gets.
+    pub fn next_free(&self) -> Option<DomId> {
+        (self.next..FIRST_RESERVED).chain(1..self.next).find(|domid| !self.domains.contains_key(domid))
+    }
+
+    /// The next domain has this number, if no domain has it.
+    pub(super) fn set_next(&mut self, domid: DomId) {
+        self.next = domid;
+    }
+
+    /// Somebody else has made a domain.
+    pub(super) fn appear(&mut self, domid: DomId, handle: Uuid) {
+        self.changes += 1;
+        self.domains.insert(domid, domain(domid, handle, Flavour::Pv, 1));
+        self.handles.insert((handle, domid));
+    }
+
+    /// A domain is as this says.
+    pub(super) fn set_info(&mut self, info: &DomainInfo) {
+        self.rename(info.domid, info.handle);
+        if let Some(domain) = self.get_mut(info.domid) {
+            domain.info = info.clone();
+        }
+    }
+
+    /// The host has this memory.
+    pub(super) fn set_memory(&mut self, memory: Memory) {
+        self.memory = memory;
     }
 
     pub(super) fn rename(&mut self, domid: DomId, handle: Uuid) {

@@ -26,7 +26,8 @@ pub mod xenstore;
 
 mod act;
 mod apply;
-mod backend;
+pub mod backend;
+mod bring;
 mod effect;
 mod event;
 mod facts;

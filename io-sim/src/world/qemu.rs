@@ -71,14 +71,24 @@ impl World {
         if !self.processes.of(domid, Role::DeviceModel).any(|process| process.ready) {
             return Err(Fault::NotFound(format!("device model of domain {domid}")));
         }
-        let chardevs = || format!(r#"[{{"label":"serial0","filename":"pty:{}{domid}"}}]"#, self.config.terminals);
+        let chardevs = || {
+            let monitor = |label: &str, socket: &str| {
+                let file = format!("unix:/var/run/xen/{socket}-{domid},server=on");
+                format!(r#"{{"filename":"{file}","frontend-open":true,"label":"{label}"}}"#)
+            };
+            let (ours, events) = (monitor("libxl-cmd", "qmp-libxl"), monitor("event-cmd", "qmp-event"));
+            let tty = format!("pty:{}{domid}", self.config.terminals);
+            format!(r#"[{ours},{events},{{"filename":"{tty}","frontend-open":true,"label":"serial0"}}]"#)
+        };
         let answer = match command {
             "query-chardev" => return Ok(chardevs()),
             "cont" => {
                 self.qemu_runs(domid);
                 "{}"
             }
-            "query-vnc" => r#"{"enabled":true,"host":"127.0.0.1","family":"ipv4","service":"5900"}"#,
+            "query-vnc" => {
+                r#"{"auth":"none","clients":[],"enabled":true,"family":"ipv4","host":"127.0.0.1","service":"5900"}"#
+            }
             "query-hotpluggable-cpus" => "[]",
             "xen-save-devices-state" => {
                 if self.disk.full {

@@ -1,0 +1,83 @@
+//! Bringing a simulated host to what was seen of a real one, so that it stays in step with it.
+//!
+//! Nobody reacts to what is brought: on the real host they have.
+
+use super::guest::Life;
+use super::world::World;
+use xenops_core::host::{DomId, DomainInfo, Exit, Handle, Memory, ShutdownCode};
+
+impl World {
+    /// A node of xenstore has this value, or is not there.
+    pub fn bring_node(&mut self, path: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.store.write(path, value.to_owned()),
+            None => self.store.remove(path),
+        }
+        self.store.take_raised();
+    }
+
+    /// The next domain that is made has this number.
+    pub fn bring_next_domain(&mut self, domid: DomId) {
+        self.hypervisor.set_next(domid);
+    }
+
+    /// A domain is as Xen tells of it.
+    pub fn bring_domain(&mut self, info: &DomainInfo) {
+        if info.domid == 0 {
+            return self.hypervisor.set_info(info);
+        }
+        if self.hypervisor.get(info.domid).is_none() {
+            self.hypervisor.appear(info.domid, info.handle);
+        }
+        if let Some(code) = info.shutdown {
+            self.bring_stop(info.domid, code);
+        }
+        self.hypervisor.set_info(info);
+    }
+
+    /// A domain of ours has run for so long, has so much memory, and has stopped or not.
+    pub fn bring_guest(&mut self, info: &DomainInfo) {
+        if let Some(code) = info.shutdown {
+            self.bring_stop(info.domid, code);
+        }
+        let Some(domain) = self.hypervisor.get_mut(info.domid) else { return };
+        domain.info.cpu_time = domain.info.cpu_time.max(info.cpu_time);
+        domain.info.vcpus = info.vcpus;
+        if info.total_pages > 0 {
+            domain.info.total_pages = info.total_pages;
+        }
+    }
+
+    /// A domain's guest has stopped.
+    pub fn bring_stop(&mut self, domid: DomId, code: ShutdownCode) {
+        self.guest_stops(domid, code);
+        if let Some(domain) = self.hypervisor.get_mut(domid)
+            && code != ShutdownCode::Suspend
+        {
+            domain.guest.life = Life::Over;
+        }
+    }
+
+    /// A domain is not there.
+    pub fn bring_end(&mut self, domid: DomId) {
+        self.begin_destroy(domid);
+        self.run_until(self.now().mono);
+    }
+
+    /// The host has this memory.
+    pub fn bring_memory(&mut self, memory: Memory) {
+        self.hypervisor.set_memory(memory);
+    }
+
+    /// A process has said these lines, and then what it would have said here after those; it has ended if it says so.
+    pub fn bring_lines(&mut self, process: Handle, from: usize, real: &[String], rest: &[String], exit: Option<Exit>) {
+        let Some(pid) = self.processes.handles.get(&process).copied() else { return };
+        if let Some(running) = self.processes.all.get_mut(&pid) {
+            running.shown.lines.truncate(from);
+            running.shown.lines.extend(real.iter().chain(rest).cloned());
+        }
+        if let Some(exit) = exit {
+            self.exits(pid, exit);
+        }
+    }
+}
