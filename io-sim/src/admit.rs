@@ -17,7 +17,7 @@ use crate::world::{Choices, Config, Fate, Pace, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use xenops_core::host::store::Change;
-use xenops_core::host::{DomId, Outcome, Reply, Request};
+use xenops_core::host::{DomId, ImageMode, Outcome, Reply, Request, Uuid};
 use xenops_core::machine::EffectId;
 
 /// Numbers of questions that only this asks.
@@ -28,6 +28,8 @@ struct Asked {
     request: Request,
     model: Outcome,
     aborted: bool,
+    /// After how many events.
+    at: u64,
 }
 
 /// A model that is offered what a real host said.
@@ -36,8 +38,18 @@ pub struct Admission {
     asked: BTreeMap<EffectId, Asked>,
     /// Paths that the daemon has written or removed.
     written: BTreeSet<String>,
-    /// Domains that it has made.
-    made: BTreeSet<DomId>,
+    /// Domains that it has made, and of which VMs.
+    made: BTreeMap<DomId, Uuid>,
+    /// Those of them that somebody else is seen to take away.
+    taken: BTreeSet<DomId>,
+    /// Changes and acts that have ended, and after how many events.
+    ended: Vec<(Request, u64)>,
+    /// Events so far.
+    events: u64,
+    /// Events before the request was asked whose reply is judged.
+    since: u64,
+    /// Images that were there before.
+    early_images: u64,
     /// What is said of the last domain's number.
     number: Verdict,
     table: Table,
@@ -75,7 +87,12 @@ impl Admission {
             world: World::new(config, Choices::nothing()),
             asked: BTreeMap::new(),
             written: BTreeSet::new(),
-            made: BTreeSet::new(),
+            made: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            ended: Vec::new(),
+            events: 0,
+            since: 0,
+            early_images: 0,
             number: Verdict::Equal,
             table: Table::default(),
             refused: Vec::new(),
@@ -86,6 +103,7 @@ impl Admission {
     /// The next event.
     fn hear(&mut self, line: &Line) -> Result<(), String> {
         self.world.run_until(line.mono);
+        self.events += 1;
         match &line.event {
             Event::Asked(effect, request) => self.asked(*effect, request),
             Event::Aborted(effect) => {
@@ -110,16 +128,23 @@ impl Admission {
                 }
             }));
         }
+        if let Request::OpenImage { disk, mode: ImageMode::Restore, .. } = request
+            && self.world.images().get(disk).is_none()
+        {
+            self.world.bring_image(disk);
+            self.early_images += 1;
+        }
         let model = match request {
             // It is looked at when its end is known, and so is a number that nobody can use before.
             Request::Wait(_) | Request::CreateDomain(_) => Outcome::Aborted,
             request => self.ask(request.clone()),
         };
-        self.asked.insert(effect, Asked { request: request.clone(), model, aborted: false });
+        self.asked.insert(effect, Asked { request: request.clone(), model, aborted: false, at: self.events });
     }
 
     fn said(&mut self, asked: Asked, real: &Outcome) {
-        let Asked { request, mut model, aborted } = asked;
+        let Asked { request, mut model, aborted, at } = asked;
+        self.since = at;
         if let (Request::CreateDomain(_), Outcome::Ok(Reply::Domain(domid))) = (&request, real) {
             model = self.create(&request, *domid);
         }
@@ -129,6 +154,9 @@ impl Admission {
             self.refused.push(format!("{kind}: {why}"));
         }
         self.table.count(&kind, &verdict);
+        if matches!(request, Request::Store(_) | Request::Domain(..)) {
+            self.ended.push((request, self.events));
+        }
     }
 
     /// Which number comes next is for all who make domains to say.
@@ -136,11 +164,14 @@ impl Admission {
         let free = self.world.hypervisor().next_free();
         self.number = if free == Some(domid) { Verdict::Equal } else { Verdict::by(By::Others) };
         // Whoever had it has gone.
-        if self.world.hypervisor().get(domid).is_some() && !self.made.contains(&domid) {
+        if self.world.hypervisor().get(domid).is_some() && !self.made.contains_key(&domid) {
             self.world.bring_end(domid);
         }
         self.world.bring_next_domain(domid);
-        self.made.insert(domid);
+        if let Request::CreateDomain(spec) = request {
+            self.made.insert(domid, spec.handle);
+            self.taken.remove(&domid);
+        }
         self.ask(request.clone())
     }
 
@@ -169,28 +200,43 @@ impl Admission {
         }
     }
 
-    /// Whether a change of a node is under way.
+    /// What has been under way beside the request whose reply is judged.
+    fn beside(&self) -> impl Iterator<Item = &Request> {
+        let ended = self.ended.iter().rev().take_while(|(_, at)| *at > self.since).map(|(request, _)| request);
+        self.asked.values().map(|asked| &asked.request).chain(ended)
+    }
+
+    /// Whether a node was changed meanwhile.
     fn is_under_way(&self, path: &str) -> bool {
-        self.asked.values().any(|asked| match &asked.request {
-            Request::Store(batch) => batch.changes.iter().any(|change| match change {
-                Change::Write(other, _) | Change::Mkdir(other) | Change::SetPerms(other, _) => other == path,
-                Change::Remove(other) => {
-                    path.strip_prefix(&**other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                }
-            }),
-            _ => false,
-        })
+        let changed = |change: &Change| match change {
+            Change::Write(other, _) | Change::Mkdir(other) | Change::SetPerms(other, _) => other == path,
+            Change::Remove(other) => is_within(path, other),
+        };
+        self.beside().any(|request| matches!(request, Request::Store(batch) if batch.changes.iter().any(changed)))
     }
 
     /// Whether the daemon has made a domain.
     fn is_own(&self, domid: DomId) -> bool {
-        self.made.contains(&domid)
+        self.made.contains_key(&domid)
     }
 
-    /// Whether something that is done to a domain is under way.
+    /// Whether something was done to a domain meanwhile.
     fn acts_on(&self, domid: DomId) -> bool {
-        self.asked.values().any(|asked| matches!(&asked.request, Request::Domain(on, _) if *on == domid))
+        self.beside().any(|request| matches!(request, Request::Domain(on, _) if *on == domid))
     }
+
+    /// Whether a node goes with a domain that somebody else takes away.
+    fn is_taken(&self, path: &str) -> bool {
+        self.taken.iter().any(|domid| {
+            let vm = self.made.get(domid).map(|vm| format!("/vm/{}", vm.text()));
+            let roots = [Some(format!("/local/domain/{domid}")), Some(format!("/libxl/{domid}")), vm];
+            roots.iter().flatten().any(|root| is_within(path, root))
+        })
+    }
+}
+
+fn is_within(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What a request is called.

@@ -228,9 +228,16 @@ fn lived_again(path: &Path, trace: bool) -> Result<bool, String> {
 }
 
 fn admitted(files: &[PathBuf], at_most: f64) -> Result<bool, String> {
-    let mut table = Table::default();
+    let (mut table, mut well) = (Table::default(), true);
     for path in files {
-        let admitted = admit::admit(path)?;
+        let admitted = match admit::admit(path) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                println!("{error}");
+                well = false;
+                continue;
+            }
+        };
         for refused in &admitted.refused {
             println!("{}: {refused}", path.display());
         }
@@ -240,7 +247,7 @@ fn admitted(files: &[PathBuf], at_most: f64) -> Result<bool, String> {
         table.add(&admitted.table);
     }
     print!("{table}");
-    Ok(table.share() <= at_most)
+    Ok(well && table.share() <= at_most)
 }
 
 fn keep_transcript(files: &[PathBuf], to: &Path) -> Result<bool, String> {

@@ -3,12 +3,13 @@
 use super::Admission;
 use super::node;
 use super::table::{By, Verdict};
+use crate::world::fate::refusal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use xenops_core::host::store::Guard;
 use xenops_core::host::{
-    Batch, Condition, DomId, DomainAct, DomainInfo, Fault, Found, Nodes, Outcome, Process, Query, Reply, Request,
-    ShutdownCode, View, Wait,
+    Batch, Condition, DomId, DomainAct, DomainInfo, Exit, Fault, Found, ImageRecord, Nodes, Outcome, Process, Query,
+    Reply, Request, ShutdownCode, View, Wait,
 };
 
 fn not(why: impl Into<String>) -> Verdict {
@@ -28,15 +29,26 @@ impl Admission {
             }
             (Request::Read(queries), Outcome::Ok(Reply::Found(found))) => self.read(queries, model, found),
             (Request::Store(batch), Outcome::Ok(Reply::GuardFailed)) => self.guards(batch, model),
-            (Request::CreateDomain(spec), Outcome::Ok(Reply::Domain(domid))) => {
-                self.created(spec.handle, *domid, model)
+            (Request::Store(batch), Outcome::Ok(Reply::Unit)) if *model == Outcome::Ok(Reply::GuardFailed) => {
+                let verdict = self.guards(batch, real);
+                if !matches!(verdict, Verdict::Not(_)) {
+                    self.ask(Request::Store(Batch { guards: Vec::new(), changes: batch.changes.clone() }));
+                }
+                verdict
             }
+            (Request::CreateDomain(_), Outcome::Ok(Reply::Domain(domid))) => self.created(*domid, model),
             (Request::ListDomains | Request::FindDomains(_), Outcome::Ok(Reply::Domains(real))) => {
                 self.domains(request, model, real)
             }
             (_, Outcome::Ok(reply)) => self.reply(request, model, reply),
             (_, Outcome::Refused(fault)) => match model {
                 Outcome::Refused(ours) if kind(ours) == kind(fault) => Verdict::Equal,
+                _ if [false, true]
+                    .iter()
+                    .any(|other| refusal(request, *other).is_some_and(|f| kind(&f) == kind(fault))) =>
+                {
+                    Verdict::by(By::Fault)
+                }
                 _ => not(format!("refused: {fault}; the model: {model:?}")),
             },
             (_, Outcome::Unknown(fault)) => not(format!("nobody knows: {fault}")),
@@ -67,6 +79,12 @@ impl Admission {
                 if subset { Verdict::by(By::Time) } else { not(format!("{real:?}; the model: {ours:?}")) }
             }
             (Request::Qmp(..), Reply::Text(real), Reply::Text(ours)) => same_form(real, ours),
+            // Who wrote an image that was there before is told in it.
+            (
+                Request::ReadImage(_),
+                Reply::Image(Some(ImageRecord::Xenops(_))),
+                Reply::Image(Some(ImageRecord::Xenops(ours))),
+            ) if ours.is_empty() && self.early_images > 0 => Verdict::by(By::Others),
             (Request::Storage(_), Reply::Attached(real), Reply::Attached(_)) => {
                 let record = serde_json::from_str::<Value>(&real.record);
                 if record.is_ok_and(|record| record.is_object()) {
@@ -85,17 +103,19 @@ impl Admission {
             return Verdict::Equal;
         }
         let by = batch.guards.iter().filter_map(|guard| match guard {
-            Guard::Exists(path) | Guard::Absent(path) | Guard::Equals(path, _) => node::writer(path, None),
+            Guard::Exists(path) | Guard::Absent(path) | Guard::Equals(path, _) => {
+                node::writer(path, None).or_else(|| self.is_early(path).then_some(By::Others))
+            }
         });
         let by: BTreeSet<By> = by.collect();
         if by.is_empty() {
-            not("a guard failed that only the daemon's own writes could break")
+            not("only the daemon writes what its guards are about, and they held in one and not in the other")
         } else {
             Verdict::Explained(by)
         }
     }
 
-    fn created(&mut self, _handle: xenops_core::host::Uuid, domid: DomId, model: &Outcome) -> Verdict {
+    fn created(&self, domid: DomId, model: &Outcome) -> Verdict {
         match model {
             Outcome::Ok(Reply::Domain(ours)) if *ours == domid => self.number.clone(),
             _ => not(format!("domain {domid}; the model: {model:?}")),
@@ -142,6 +162,7 @@ impl Admission {
         // What others do not write any more they may have removed, or never written.
         let by = node::writer(path, real).or_else(|| self.is_early(path).then_some(By::Others));
         let by = by.or_else(|| self.is_under_way(path).then_some(By::Time));
+        let by = by.or_else(|| (real.is_none() && self.is_taken(path)).then_some(By::Others));
         match by {
             Some(by) => {
                 self.world.bring_node(path, real);
@@ -263,6 +284,13 @@ impl Admission {
 
     /// A process shows these lines and this end; the model's shows the same but for numbers, or will.
     fn showed(&mut self, handle: xenops_core::host::Handle, from: usize, real: &Process) -> Verdict {
+        let failed = real.lines.iter().any(|line| line.starts_with("error:"));
+        let ended = self.world.process(handle).and_then(|process| process.exit);
+        if real.exit.is_some_and(|exit| ended != Some(exit) && (exit != Exit::Code(0) || failed)) || failed {
+            // Any process may be killed, and any may fail: what was to come of it does not.
+            self.world.bring_lines(handle, from, &real.lines, &[], real.exit);
+            return Verdict::by(By::Fault);
+        }
         let Some(ours) = self.world.process(handle).cloned() else { return not("the model has no such process") };
         let lines = ours.lines.get(from..).unwrap_or_default();
         let mut rest: Vec<String> = lines.iter().filter(|line| !is_chatter(line)).cloned().collect();
@@ -319,6 +347,7 @@ impl Admission {
             let one = match () {
                 () if self.acts_on(info.domid) => Verdict::by(By::Time),
                 () if before.iter().any(|ours| ours.domid == info.domid) => {
+                    self.taken.insert(info.domid);
                     self.world.bring_end(info.domid);
                     Verdict::by(By::Others)
                 }
@@ -345,12 +374,14 @@ impl Admission {
         };
         let show = |name: &str| format!("domain {}'s {name} differs: {real:?}; the model: {ours:?}", real.domid);
         check(real.handle == ours.handle, as_before(|a, b| a.handle == b.handle), None, show("handle"));
-        check(real.paused == ours.paused, as_before(|a, b| a.paused == b.paused), None, show("paused"));
+        // Whoever takes a domain away pauses it first, and may think better of it.
+        let others = real.paused || self.taken.contains(&real.domid);
+        let thief = (real.paused != ours.paused && others && !acted).then_some(By::Others);
+        check(real.paused == ours.paused, as_before(|a, b| a.paused == b.paused), thief, show("paused"));
         check(real.hvm == ours.hvm, false, None, show("hvm"));
         check(real.dying == ours.dying, as_before(|a, b| a.dying == b.dying), None, show("dying"));
-        let stops = ours.shutdown.is_none() || real.shutdown.is_some();
-        let guest = stops.then_some(By::Guest);
-        check(real.shutdown == ours.shutdown, as_before(|a, b| a.shutdown == b.shutdown), guest, show("shutdown"));
+        // A guest stops, or does not though it was asked to.
+        check(real.shutdown == ours.shutdown, false, Some(By::Guest), String::new());
         let memory = Some(By::Hypervisor);
         check(real.total_pages == ours.total_pages, false, memory, String::new());
         check(real.max_pages == ours.max_pages, false, memory, String::new());
@@ -361,6 +392,10 @@ impl Admission {
         }
         if by.is_empty() {
             return Verdict::Equal;
+        }
+        if thief.is_some() {
+            self.taken.insert(real.domid);
+            self.world.bring_pause(real.domid, real.paused);
         }
         match foreign {
             true => self.world.bring_domain(real),

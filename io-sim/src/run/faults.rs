@@ -162,6 +162,7 @@ impl Run {
         let Some((place, domid)) = self.some_domain(false) else { return };
         self.struck.count(Kind::Destroyed.name());
         self.ledger.external(place);
+        self.external(Request::Domain(domid, DomainAct::Pause));
         match self.world.choices().choose(Concern::Fault, 3) {
             // Of devices that it has not plugged libxl knows nothing.
             0 => self.take_domain(domid),

@@ -3,8 +3,11 @@
 //! Nobody reacts to what is brought: on the real host they have.
 
 use super::guest::Life;
+use super::image::Saved;
+use super::traits::Traits;
 use super::world::World;
 use xenops_core::host::{DomId, DomainInfo, Exit, Handle, Memory, ShutdownCode};
+use xenops_core::interface::Disk;
 
 impl World {
     /// A node of xenstore has this value, or is not there.
@@ -14,6 +17,10 @@ impl World {
             None => self.store.remove(path),
         }
         self.store.take_raised();
+        if let (Some(back_end), Some(device)) = (path.strip_suffix("/node"), value) {
+            let file = self.store.value(&format!("{back_end}/params")).unwrap_or_default().to_owned();
+            self.attachments.bring(device, file);
+        }
     }
 
     /// The next domain that is made has this number.
@@ -28,6 +35,11 @@ impl World {
         }
         if self.hypervisor.get(info.domid).is_none() {
             self.hypervisor.appear(info.domid, info.handle);
+            let lineage = self.lineages.born();
+            if let Some(domain) = self.hypervisor.get_mut(info.domid).filter(|_| info.total_pages > 0) {
+                let guest = &mut domain.guest;
+                (guest.lineage, guest.life, guest.drivers) = (Some(lineage), Life::Up, true);
+            }
         }
         if let Some(code) = info.shutdown {
             self.bring_stop(info.domid, code);
@@ -41,6 +53,9 @@ impl World {
             self.bring_stop(info.domid, code);
         }
         let Some(domain) = self.hypervisor.get_mut(info.domid) else { return };
+        if info.shutdown.is_none() && domain.info.shutdown.take().is_some() {
+            domain.guest.life = Life::Up;
+        }
         domain.info.cpu_time = domain.info.cpu_time.max(info.cpu_time);
         domain.info.vcpus = info.vcpus;
         if info.total_pages > 0 {
@@ -62,6 +77,20 @@ impl World {
     pub fn bring_end(&mut self, domid: DomId) {
         self.begin_destroy(domid);
         self.run_until(self.now().mono);
+    }
+
+    /// Somebody else has paused a domain, or lets it run.
+    pub fn bring_pause(&mut self, domid: DomId, paused: bool) {
+        if let Some(domain) = self.hypervisor.get_mut(domid) {
+            domain.info.paused = paused;
+        }
+    }
+
+    /// An image is there of which only its place is known.
+    pub fn bring_image(&mut self, disk: &Disk) {
+        let traits = Traits::default();
+        let saved = Saved { lineage: self.lineages.born(), generation: 0, pages: 1, traits };
+        self.images.bring(disk, saved);
     }
 
     /// The host has this memory.

@@ -37,7 +37,7 @@ impl World {
         }
         let late = |world: &mut World| LATE[world.choices.choose(Concern::Fault, 3) as usize];
         let (kind, fate) = match self.choices.choose(Concern::Fault, 8) {
-            0 | 1 => match self.refusal(request) {
+            0 | 1 => match self.drawn_refusal(request) {
                 Some(fault) => ("refused", Fate::Refused(fault)),
                 None => return Fate::Plain,
             },
@@ -51,33 +51,37 @@ impl World {
         fate
     }
 
-    /// A reason for which a host may refuse it.
-    fn refusal(&mut self, request: &Request) -> Option<Fault> {
-        let io = || Fault::Io("simulated".to_owned());
-        let xen = |call: &str| Fault::Other(format!("{call}: 16 device or resource busy"));
+    fn drawn_refusal(&mut self, request: &Request) -> Option<Fault> {
         let other = self.choices.choose(Concern::Fault, 2) == 1;
-        Some(match request {
-            Request::Store(_) if !other => Fault::Conflict,
-            Request::Store(_) | Request::Read(_) | Request::Watch(..) | Request::Introduce(..) => {
-                Fault::Lost("xenstore".to_owned())
-            }
-            Request::CreateDomain(_) if !other => Fault::NoMemory(4096),
-            Request::CreateDomain(_) => xen("xc_domain_create"),
-            Request::Domain(_, DomainAct::Destroy) => xen("xc_domain_destroy"),
-            Request::Domain(_, DomainAct::ShadowAllocation(mib)) => Fault::NoMemory(u64::from(*mib) * 1024),
-            Request::Domain(..) => xen("xc_domain"),
-            Request::Spawn(_) => Fault::Other("fork: 11 resource temporarily unavailable".to_owned()),
-            Request::Qmp(domid, ..) if !other => Fault::NotFound(format!("device model of domain {domid}")),
-            Request::Storage(_) => {
-                Fault::Storage("SR_BACKEND_FAILURE_46".to_owned(), vec![String::new(), "simulated".to_owned()])
-            }
-            Request::OpenImage { .. } | Request::AppendImage(..) | Request::Append(_) if !other => {
-                Fault::NoSpace("simulated disk".to_owned())
-            }
-            Request::Wait(_) => return None,
-            _ => io(),
-        })
+        refusal(request, other)
     }
+}
+
+/// A reason for which a host may refuse a request, or another one.
+pub fn refusal(request: &Request, other: bool) -> Option<Fault> {
+    let io = || Fault::Io("simulated".to_owned());
+    let xen = |call: &str| Fault::Other(format!("{call}: 16 device or resource busy"));
+    Some(match request {
+        Request::Store(_) if !other => Fault::Conflict,
+        Request::Store(_) | Request::Read(_) | Request::Watch(..) | Request::Introduce(..) => {
+            Fault::Lost("xenstore".to_owned())
+        }
+        Request::CreateDomain(_) if !other => Fault::NoMemory(4096),
+        Request::CreateDomain(_) => xen("xc_domain_create"),
+        Request::Domain(_, DomainAct::Destroy) => xen("xc_domain_destroy"),
+        Request::Domain(_, DomainAct::ShadowAllocation(mib)) => Fault::NoMemory(u64::from(*mib) * 1024),
+        Request::Domain(..) => xen("xc_domain"),
+        Request::Spawn(_) => Fault::Other("fork: 11 resource temporarily unavailable".to_owned()),
+        Request::Qmp(domid, ..) if !other => Fault::NotFound(format!("device model of domain {domid}")),
+        Request::Storage(_) => {
+            Fault::Storage("SR_BACKEND_FAILURE_46".to_owned(), vec![String::new(), "simulated".to_owned()])
+        }
+        Request::OpenImage { .. } | Request::AppendImage(..) | Request::Append(_) if !other => {
+            Fault::NoSpace("simulated disk".to_owned())
+        }
+        Request::Wait(_) => return None,
+        _ => io(),
+    })
 }
 
 /// What is answered late at most. xenstored takes the requests of a connection in order, the storage those of a

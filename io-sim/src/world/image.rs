@@ -115,6 +115,15 @@ impl Images {
         Ok(())
     }
 
+    /// A complete image is there.
+    pub(super) fn bring(&mut self, disk: &Disk, saved: Saved) {
+        use ImageRecord::{EndOfImage, Libxc, Signature, Xenops};
+        let before = [Signature, Xenops(String::new()), Libxc].map(Part::Record);
+        let parts: Vec<Part> = before.into_iter().chain([Part::Memory(saved), Part::Record(EndOfImage)]).collect();
+        let synced = parts.len();
+        self.files.insert(disk.clone(), Image { parts, synced });
+    }
+
     pub(super) fn hand_over(&mut self, handle: Handle, domid: DomId) {
         if let Some(stream) = self.streams.get_mut(&handle) {
             stream.domid = Some(domid);

@@ -27,6 +27,15 @@ impl Attachments {
         self.loops.iter().filter(|(_, file)| *file != STRANGERS).map(|(number, file)| (*number, &**file))
     }
 
+    /// A loop device has this file behind it.
+    pub(super) fn bring(&mut self, device: &str, file: String) {
+        let Some(number) = number(device) else { return };
+        self.loops.retain(|_, behind| *behind != file);
+        self.loops.insert(number, file);
+        let last = self.loops.last_key_value().map_or(0, |(number, _)| *number);
+        self.free_loops = (0..last).filter(|number| !self.loops.contains_key(number)).collect();
+    }
+
     fn free(&mut self, number: u32) -> Option<String> {
         let file = self.loops.remove(&number)?;
         self.free_loops.insert(number);

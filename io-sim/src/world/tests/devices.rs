@@ -341,3 +341,25 @@ fn a_front_end_connects_only_where_it_may_write() {
     daemon.rest();
     assert_eq!(daemon.value(&back("vif", domid, 0, "state")).as_deref(), Some("2"));
 }
+
+// As they were read on Debian 12 with Xen 4.17 and Linux 6.1 (`xenops-sim admit`).
+#[test]
+fn back_and_front_ends_say_of_themselves_what_linuxs_say() {
+    let mut daemon = daemon();
+    let domid = daemon.start_pv(VM);
+    let (disk, nic) = (back("vbd", domid, DISK, ""), back("vif", domid, 0, ""));
+    let front = |class: &str, devid: u32| format!("/local/domain/{domid}/device/{class}/{devid}/");
+    for (directory, keys) in [
+        (disk, &["feature-max-indirect-segments", "multi-queue-max-queues", "feature-persistent", "sector-size"][..]),
+        (nic, &["feature-sg", "feature-rx-copy", "feature-ctrl-ring", "multi-queue-max-queues"][..]),
+        (front("vbd", DISK), &["protocol", "feature-persistent", "ring-ref", "event-channel"][..]),
+        (front("vif", 0), &["request-rx-copy", "rx-ring-ref", "event-channel-rx", "multi-queue-num-queues"][..]),
+    ] {
+        for key in keys {
+            assert!(daemon.value(&format!("{directory}{key}")).is_some(), "{directory}{key}");
+        }
+    }
+    let balloon = format!("/local/domain/{domid}/control/feature-balloon");
+    assert_eq!(daemon.value(&balloon), None, "a kernel without an agent does not tell that it follows its target");
+    assert!(daemon.value(&format!("/local/domain/{domid}/control/feature-suspend")).is_some());
+}
