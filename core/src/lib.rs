@@ -12,6 +12,7 @@ pub mod mutant;
 pub mod backend;
 pub mod host;
 pub mod interface;
+pub mod lessons;
 pub mod machine;
 pub mod operation;
 pub mod recovery;

@@ -237,3 +237,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,6 +302,24 @@ mod tests {
         assert_eq!(result, Err(Failure::Refused(Fault::Other("2".to_owned()))), "the first in order");
     }
 
+    // Change `*running == 0` to `*running <= 1` in `end` and the group ends while its last child runs.
+    #[test]
+    fn h27_a_group_ends_when_its_last_child_has() {
+        let mut run = Run::new(vec![Step::Parallel("p", vec![leaf(1), leaf(2), leaf(3)]), leaf(4)]);
+        for _ in 0..2 {
+            let group = run.next().unwrap();
+            run.begin(group);
+        }
+        let children: Vec<_> = std::iter::from_fn(|| run.next()).collect();
+        children.iter().for_each(|child| drop(run.begin(*child)));
+        for child in children {
+            assert!(run.result().is_none() && run.next().is_none(), "nothing follows a child that runs");
+            let failed = Failure::Refused(Fault::Cancelled);
+            run.end(child, Err(failed));
+        }
+        assert_eq!(run.result(), Some(&Err(Failure::Refused(Fault::Cancelled))));
+    }
+
     #[test]
     fn h65_a_group_of_any_size_goes_ten_at_a_time() {
         // Change MAX_PARALLEL_ATOMS to 1000 and all begin at once.

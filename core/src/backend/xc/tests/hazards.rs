@@ -3,6 +3,7 @@
 use super::world::World;
 use super::*;
 use crate::backend::{Hook, Reason};
+use crate::host::time::SECOND;
 use crate::host::{Exit, Fault, ImageRecord, Outcome, Process, Request, ShutdownCode};
 use crate::interface::VmExtra;
 use crate::interface::extra::Profile;
@@ -315,6 +316,17 @@ fn h47_a_guest_that_does_not_answer_does_not_suspend_later() {
     let failed = error(world.run(MicroOp::VmSave(image())));
     assert_eq!(failed, Error::FailedToAcknowledgeSuspendRequest);
     assert_eq!(world.get("/local/domain/7/control/shutdown"), None);
+}
+
+// Fails when `Condition::Stopped` holds for a power-off only.
+#[test]
+fn h48_a_guest_that_reboots_when_it_is_to_power_off_has_stopped() {
+    for code in [ShutdownCode::Reboot, ShutdownCode::Crash] {
+        let mut world = running(plain(pv()));
+        world.guest.stops = Some(code);
+        world.ok(MicroOp::VmShutdownDomain { reason: Reason::Poweroff, timeout: 60 * SECOND });
+        assert_eq!(world.domains[&7].shutdown, Some(code));
+    }
 }
 
 // Fails when a clean unplug waits on for a guest that has stopped.

@@ -1,0 +1,4 @@
+//! The machine alone, against a host that answers as told.
+
+mod hazards;
+mod rig;

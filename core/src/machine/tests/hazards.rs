@@ -1,0 +1,277 @@
+//! Hazards of the manual's list that hold by the machine's shape, by their numbers.
+
+use super::rig::{A, B, C, Rig, vm};
+use crate::backend::{Hook, MicroOp};
+use crate::host::time::SECOND;
+use crate::host::{DomainInfo, Fault, Outcome, Request, StorageCall, Token, Uuid};
+use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vm, vbd};
+use crate::machine::{Input, Machine};
+use crate::operation::{Operation, Step};
+use std::sync::Arc;
+
+fn uuid(text: &str) -> Uuid {
+    text.parse().unwrap()
+}
+
+fn looks_at(rig: &Rig, id: &str) -> bool {
+    rig.asked.contains(&Request::FindDomains(uuid(id)))
+}
+
+fn wait() -> Step {
+    MicroOp::VmDelay(SECOND).into()
+}
+
+fn disk(id: &str, device: &str) -> Arc<Vbd> {
+    let backend = Some(Disk::Vdi("sr/disk".to_owned()));
+    Arc::new(Vbd { id: vbd::Id::new(id, device), backend, ..Vbd::default() })
+}
+
+fn rename(rig: &mut Rig, from: &str, to: &str) {
+    rig.call(Call::DebugTrigger { cmd: "rename".to_owned(), args: vec![from.to_owned(), to.to_owned()] });
+}
+
+fn domain(id: &str) -> DomainInfo {
+    DomainInfo {
+        domid: 7,
+        handle: uuid(id),
+        paused: false,
+        dying: false,
+        shutdown: None,
+        hvm: false,
+        total_pages: 1,
+        max_pages: 1,
+        cpu_time: 1,
+        vcpus: 1,
+    }
+}
+
+// Fails when `rename` leaves `slot.id` as it was.
+#[test]
+fn h19_a_renamed_vms_notices_are_about_its_new_name() {
+    let mut rig = Rig::new(4, &[A]);
+    let vm = rig.place(A);
+    rename(&mut rig, A, C);
+    assert_eq!(rig.place(C), vm);
+    rig.asked.clear();
+    rig.mono += SECOND;
+    rig.tell(Input::Noticed { token: Token(vm) });
+    assert!(looks_at(&rig, C) && !looks_at(&rig, A), "{:?}", rig.asked);
+    // What happens to a domain is told by the list, which has its name of now.
+    rig.asked.clear();
+    rig.mono += SECOND;
+    rig.holds = |request| !matches!(request, Request::ListDomains);
+    rig.domains.push(domain(C));
+    rig.tell(Input::Noticed { token: Token::DOMAINS });
+    assert!(looks_at(&rig, C), "{:?}", rig.asked);
+}
+
+// Fails when `everything` wants no look of each VM.
+#[test]
+fn h20_lost_notices_have_everything_looked_at_and_watched_anew() {
+    let mut rig = Rig::new(4, &[A, B]);
+    rig.mono += SECOND;
+    rig.tell(Input::Everything);
+    assert!(looks_at(&rig, A) && looks_at(&rig, B), "{:?}", rig.asked);
+    assert!(rig.asked.contains(&Request::Watch(Token::DOMAINS, Vec::new())));
+}
+
+// Fails when `rename` leaves the old identity in `by_id`.
+#[test]
+fn h23_what_waits_on_a_vm_goes_with_it_to_its_new_name() {
+    let mut rig = Rig::new(4, &[A]);
+    let first = rig.delay(A);
+    rename(&mut rig, A, C);
+    let second = rig.delay(A);
+    assert_eq!(rig.waits().len(), 1);
+    rig.wait_ends();
+    assert!(!rig.is_pending(first) && rig.is_pending(second));
+    assert_eq!((rig.machine.by_id.len(), rig.waits().len()), (1, 1), "one name, one queue, and it has gone on");
+    let third = rig.delay(C);
+    assert_eq!(rig.waits().len(), 1);
+    rig.wait_ends();
+    rig.wait_ends();
+    assert!(!rig.is_pending(second) && !rig.is_pending(third));
+}
+
+// Fails when `drive` does not ask whether the VM's job is at rest.
+#[test]
+fn h24_a_hard_power_off_begins_when_what_it_ends_has_ended() {
+    let mut rig = Rig::new(4, &[A]);
+    let delay = rig.delay(A);
+    rig.asked.clear();
+    let poweroff = rig.task(Call::VmShutdown { id: A.to_owned(), delay: None });
+    let waits = rig.waits();
+    assert_eq!(rig.aborted, waits);
+    assert!(rig.asked.is_empty(), "two at once: {:?}", rig.asked);
+    rig.holds = |_| false;
+    rig.done(waits[0], Outcome::Aborted);
+    assert!(rig.is_cancelled(delay) && !rig.is_pending(poweroff));
+}
+
+// Fails when `context` takes the VM's rows of now for a plan that runs.
+#[test]
+fn h25_an_operation_keeps_the_rows_that_it_began_with() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.ask(Call::VbdAdd { vbd: disk(A, "xvda") });
+    rig.delay(A);
+    rig.ask(Call::VmAdd { vm: Arc::new(Vm { name: "renamed".to_owned(), ..vm(A) }) });
+    let name = |machine: &Machine, vm| machine.context(vm, None).unwrap().vm.name.clone();
+    let place = rig.place(A);
+    assert_eq!(name(&rig.machine, place), "vm");
+    let removal = rig.call(Call::VbdRemove { id: vbd::Id::new(A, "xvda") });
+    assert_eq!(rig.reply(removal), None, "it waits for its turn");
+    rig.wait_ends();
+    assert_eq!(rig.reply(removal), Some(Ok(Answer::Unit)));
+    assert_eq!(name(&rig.machine, place), "renamed");
+}
+
+// Fails when `client_row` gives the running operation the new rows too.
+#[test]
+fn h26_a_disk_that_is_added_under_way_is_no_part_of_it() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.holds = |request| matches!(request, Request::CreateDomain(_));
+    rig.task(Call::VmStart { id: A.to_owned(), paused: false });
+    rig.ask(Call::VbdAdd { vbd: disk(A, "xvda") });
+    let slot = rig.machine.slot(rig.place(A));
+    assert_eq!((slot.rows.vbds.len(), slot.active().unwrap().subject.vbds.len()), (1, 0));
+    // It is not plugged, and so nothing of it can be left.
+    rig.holds = |_| false;
+    let effect = rig.open[0].effect;
+    rig.done(effect, Outcome::Refused(Fault::NoMemory(1)));
+    let plugs = |request: &Request| matches!(request, Request::Storage(StorageCall::Attach { .. }));
+    assert!(!rig.asked.iter().any(plugs), "{:?}", rig.asked);
+}
+
+// Fails when `begin_next` waits until nothing of any VM is in flight.
+#[test]
+fn h28_one_vm_that_is_stuck_keeps_no_other() {
+    let mut rig = Rig::new(2, &[A, B]);
+    rig.holds = |request| matches!(request, Request::CreateDomain(_));
+    let stuck = rig.task(Call::VmStart { id: A.to_owned(), paused: false });
+    rig.task(Call::VmStart { id: B.to_owned(), paused: false });
+    assert_eq!(rig.open.len(), 2, "both have written their records and ask for a domain");
+    assert!(rig.is_pending(stuck));
+    let Answer::Vms(all) = rig.ask(Call::VmList) else { panic!("a list") };
+    assert_eq!(all.len(), 2);
+}
+
+// Fails when `issue` draws on the pool for a wait.
+#[test]
+fn h29_who_waits_takes_no_worker() {
+    let mut rig = Rig::new(1, &[A, B, C]);
+    rig.delay(A);
+    rig.delay(B);
+    assert_eq!(rig.waits().len(), 2);
+    rig.holds = |request| request.is_wait() || matches!(request, Request::CreateDomain(_));
+    rig.task(Call::VmStart { id: C.to_owned(), paused: false });
+    assert_eq!(rig.open.len(), 3, "the one worker is free: {:?}", rig.open);
+}
+
+// Fails when `power_state` does not ask whether the VM reboots.
+#[test]
+fn h32_a_vm_that_reboots_runs_in_lists_too() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.run(A, Operation::Reboot { timeout: None }, vec![wait()]);
+    let Answer::Vm(_, state) = rig.ask(Call::VmStat { id: A.to_owned() }) else { panic!("a vm's state") };
+    let Answer::Vms(all) = rig.ask(Call::VmList) else { panic!("a list") };
+    assert_eq!((state.power_state, all[0].1.power_state), (PowerState::Running, PowerState::Running));
+}
+
+// Fails when `stop` does not mark the plan as cancelled: the step whose failure is nobody's swallows it.
+#[test]
+fn h38_a_cancellation_outlives_a_step_whose_failure_is_nobodys() {
+    let mut rig = Rig::new(4, &[A]);
+    let swallows = Step::BestEffort(Box::new(wait()));
+    let task = rig.run(A, Operation::CheckState, vec![swallows, wait()]);
+    let first = rig.waits()[0];
+    rig.cancel(task);
+    assert_eq!(rig.aborted, [first]);
+    rig.done(first, Outcome::Aborted);
+    assert_eq!(rig.waits(), [], "the next step does not begin");
+    assert!(rig.is_cancelled(task));
+}
+
+// Fails when `stop` aborts only the first flight.
+#[test]
+fn h39_a_cancellation_reaches_all_children_and_waits_for_them() {
+    let mut rig = Rig::new(4, &[A]);
+    let task = rig.run(A, Operation::CheckState, vec![Step::Parallel("p", vec![wait(), wait(), wait()])]);
+    let waits = rig.waits();
+    assert_eq!(waits.len(), 3);
+    rig.cancel(task);
+    assert_eq!(rig.aborted, waits);
+    for effect in waits {
+        assert!(rig.is_pending(task));
+        rig.done(effect, Outcome::Aborted);
+    }
+    assert!(rig.is_cancelled(task));
+}
+
+// Fails when `committed` leaves its task cancellable.
+#[test]
+fn h42_past_its_point_of_no_return_nothing_is_cancelled() {
+    let mut rig = Rig::new(4, &[A]);
+    let suspend = Operation::Suspend { disk: Disk::Local("/image".to_owned()) };
+    let task = rig.run(A, suspend, vec![Step::Commit, wait()]);
+    rig.cancel(task);
+    assert!(rig.aborted.is_empty() && rig.is_pending(task));
+}
+
+// Fails when `cancel` leaves the operation in its queue.
+#[test]
+fn h44_a_cancelled_operation_that_waits_does_nothing() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.delay(A);
+    let start = rig.task(Call::VmStart { id: A.to_owned(), paused: false });
+    rig.cancel(start);
+    assert!(rig.is_cancelled(start), "at once");
+    assert_eq!(rig.waits().len(), 1, "what runs is not meant");
+    rig.wait_ends();
+    assert!(!rig.asked.iter().any(|request| matches!(request, Request::Hooks(_) | Request::CreateDomain(_))));
+}
+
+// Fails when `patience` gives the storage an hour, or `stop` does not shorten what is in flight.
+#[test]
+fn h68_storage_that_never_answers_keeps_nobody_for_ever() {
+    let mut rig = Rig::new(1, &[A, B]);
+    rig.ask(Call::VbdAdd { vbd: disk(A, "xvda") });
+    rig.holds = |request| matches!(request, Request::Storage(_) | Request::CreateDomain(_));
+    let removal = rig.call(Call::VbdRemove { id: vbd::Id::new(A, "xvda") });
+    let open = rig.open[0].clone();
+    assert!(matches!(open.request, Request::Storage(_)) && open.deadline <= rig.mono + 600 * SECOND);
+    rig.task(Call::VmShutdown { id: A.to_owned(), delay: None });
+    assert!(rig.open[0].deadline <= rig.mono + 2 * SECOND, "a hard power-off does not wait for it");
+    rig.mono += 2 * SECOND;
+    rig.done(open.effect, Outcome::Unknown(Fault::TimedOut));
+    assert!(matches!(rig.reply(removal), Some(Err(_))));
+    // The power-off has met the same storage by now, and another VM has the one worker.
+    rig.task(Call::VmStart { id: B.to_owned(), paused: false });
+    assert!(rig.open.iter().any(|open| matches!(open.request, Request::CreateDomain(_))), "{:?}", rig.open);
+}
+
+// Fails when `ask` refuses a shielded request of a cancelled plan.
+#[test]
+fn h74_a_cancelled_operation_cleans_up_all_the_same() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.hooks = vec!["10-hangs".to_owned()];
+    let task = rig.run(A, Operation::CheckState, vec![MicroOp::VmHookScript(Hook::PreStart, "none").into()]);
+    let hook = rig.waits()[0];
+    rig.cancel(task);
+    rig.asked.clear();
+    rig.done(hook, Outcome::Aborted);
+    assert!(matches!(rig.asked.first(), Some(Request::Forget(_))), "{:?}", rig.asked);
+    assert_eq!(rig.state(task).error(), Some(Error::Cancelled(task.to_string())));
+}
+
+// Fails when `begin` does not ask `check_begin`.
+#[test]
+fn what_an_operation_needs_is_asked_when_its_turn_comes() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.delay(A);
+    let start = rig.task(Call::VmStart { id: A.to_owned(), paused: false });
+    rig.domains.push(domain(A));
+    rig.wait_ends();
+    assert!(rig.state(start).error().is_some(), "a guest runs by now");
+    let begins = |request: &Request| matches!(request, Request::Hooks(_) | Request::CreateDomain(_));
+    assert!(!rig.asked.iter().any(begins), "{:?}", rig.asked);
+}
