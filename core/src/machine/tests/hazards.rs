@@ -1,9 +1,11 @@
 //! Hazards of the manual's list that hold by the machine's shape, by their numbers.
 
 use super::rig::{A, B, C, Rig, vm};
+use crate::backend::xc::create::fresh_extra;
 use crate::backend::{Hook, MicroOp};
 use crate::host::time::SECOND;
-use crate::host::{DomainInfo, Fault, Outcome, Request, StorageCall, Token, Uuid};
+use crate::host::{DomainInfo, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
+use crate::interface::extra::QemuFrontend;
 use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vm, vbd};
 use crate::machine::{Input, Machine};
 use crate::operation::{Operation, Step};
@@ -43,6 +45,31 @@ fn domain(id: &str) -> DomainInfo {
         cpu_time: 1,
         vcpus: 1,
     }
+}
+
+// Fails when `ask` sends each change of a record at once: the later one is of what the record was before the earlier.
+#[test]
+fn h11_two_changes_of_one_record_both_stay() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.ask(Call::VbdAdd { vbd: disk(A, "hda") });
+    let vm_place = rig.place(A);
+    let mut extra = fresh_extra(&vm(A), Now::default());
+    extra.suspend_memory_bytes = 1;
+    extra.qemu_vbds.push((vbd::Id::new(A, "hda"), 0, QemuFrontend::Empty));
+    rig.machine.slot_mut(vm_place).rows.extra = Some(Arc::new(extra));
+    rig.domid = Some(7);
+    rig.holds = |request| matches!(request, Request::Append(_) | Request::Storage(_));
+    let unplug = MicroOp::VbdUnplug { device: "hda".to_owned(), force: true };
+    let both = Step::Parallel("p", vec![MicroOp::VmForgetImage.into(), unplug.into()]);
+    rig.run(A, Operation::CheckState, vec![both]);
+    for _ in 0..2 {
+        let appends = rig.open.iter().filter(|open| matches!(open.request, Request::Append(_)));
+        let appends: Vec<_> = appends.map(|open| open.effect).collect();
+        assert_eq!(appends.len(), 1);
+        rig.done(appends[0], Outcome::Ok(Reply::Unit));
+    }
+    let extra = rig.machine.slot(vm_place).rows.extra.clone().unwrap();
+    assert_eq!((extra.suspend_memory_bytes, extra.qemu_vbds.len()), (0, 0));
 }
 
 // Fails when `rename` leaves `slot.id` as it was.
@@ -181,13 +208,13 @@ fn h32_a_vm_that_reboots_runs_in_lists_too() {
 #[test]
 fn h38_a_cancellation_outlives_a_step_whose_failure_is_nobodys() {
     let mut rig = Rig::new(4, &[A]);
-    let swallows = Step::BestEffort(Box::new(wait()));
-    let task = rig.run(A, Operation::CheckState, vec![swallows, wait()]);
-    let first = rig.waits()[0];
+    let swallows = Step::Serial("s", vec![Step::BestEffort(Box::new(wait())), wait()]);
+    let task = rig.run(A, Operation::CheckState, vec![Step::Parallel("p", vec![swallows, wait()]), wait()]);
+    let waits = rig.waits();
     rig.cancel(task);
-    assert_eq!(rig.aborted, [first]);
-    rig.done(first, Outcome::Aborted);
-    assert_eq!(rig.waits(), [], "the next step does not begin");
+    assert_eq!((rig.aborted.len(), &rig.aborted), (2, &waits));
+    waits.into_iter().for_each(|effect| rig.done(effect, Outcome::Aborted));
+    assert_eq!(rig.waits(), [], "no other step begins");
     assert!(rig.is_cancelled(task));
 }
 

@@ -1,6 +1,8 @@
 //! A machine in hand: its host answers at once that there is nothing and that all is done, but for what is held.
 
-use crate::host::{DomainInfo, Entry, Found, HostFacts, Nodes, Now, Outcome, Query, Reply, Request, StorageCall};
+use crate::host::{
+    DomId, DomainInfo, Entry, Found, HostFacts, Nodes, Now, Outcome, Query, Reply, Request, StorageCall,
+};
 use crate::interface::{Answer, Call, DebugInfo, Error, Request as Asked, Vm, task};
 use crate::machine::slot::Job;
 use crate::machine::{Bounds, CallId, ClientId, Config, Effect, EffectId, Effects, Input, Machine, TaskId};
@@ -32,6 +34,8 @@ pub(super) struct Rig {
     pub(super) aborted: Vec<EffectId>,
     /// Domains that the host has.
     pub(super) domains: Vec<DomainInfo>,
+    /// The domain that `run` takes for the VM's.
+    pub(super) domid: Option<DomId>,
     /// Files in each hook directory.
     pub(super) hooks: Vec<String>,
     replies: BTreeMap<CallId, Result<Answer, Error>>,
@@ -63,6 +67,7 @@ impl Rig {
             asked: Vec::new(),
             aborted: Vec::new(),
             domains: Vec::new(),
+            domid: None,
             hooks: Vec::new(),
             replies: BTreeMap::new(),
             calls: 0,
@@ -199,7 +204,8 @@ impl Rig {
     pub(super) fn run(&mut self, id: &str, op: Operation, steps: Vec<Step>) -> TaskId {
         let (vm, now) = (self.place(id), self.now());
         let task = self.machine.tasks.create("rig", now, vm);
-        let active = self.machine.active(vm, op, Some(task), steps);
+        let mut active = self.machine.active(vm, op, Some(task), steps);
+        active.domid = self.domid;
         let slot = self.machine.slot_mut(vm);
         slot.rows.intent = active.op.intent(None, now);
         slot.look_wanted = true;
