@@ -361,6 +361,8 @@ impl Ledger {
                 place.restarts = restarts(code, event.place, swarm).then_some(event.domid);
             }
             What::Dying => place.disturbed = seq,
+            // Who is about to end it begins so, in his own time.
+            What::Paused if place.doomed => (place.disturbed, place.external) = (seq, seq),
             What::Paused | What::Resumed | What::Renamed | What::Gone(..) => {}
         }
         Ok(())

@@ -8,7 +8,7 @@ use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::Choices;
 
 /// Each with the fault.
-const KEPT: [(u64, &str); 10] = [
+const KEPT: [(u64, &str); 12] = [
     (266, "a reboot that was over was done once more when somebody took its domain and the daemon was killed then"),
     (2_000_736, "the datapath of a medium whose record found no space was known to nobody"),
     (3_021_391, "a verdict outlived what it was of: somebody had looked meanwhile, and seen the domain die"),
@@ -17,6 +17,8 @@ const KEPT: [(u64, &str); 10] = [
     (3_000_016, "of the simulator: a claim about a moment that had passed when its watcher was let in"),
     (5_012_513, "of the simulator: a watcher that was shut out knew at rest what it had known before"),
     (3_012_726, "of the simulator: a pause that came late, after its task had failed"),
+    (4328, "of the simulator: somebody else paused a domain that he was about to end, in his own time"),
+    (7_103_886, "of the simulator: a reboot whose task was not known yet took the domain that a removal left alone"),
     (7_101_810, "of the simulator: a domain that a client had asked for since its guest crashed was made late"),
     (3_022_188, "of the simulator: a task that was destroyed before its watcher was let in"),
 ];

@@ -1,6 +1,6 @@
 //! Calls of clients and what they are answered.
 
-use super::{Chore, Later, Phase, Run, Who};
+use super::{Chore, Later, Open, Phase, Run, Who};
 use crate::action::Action;
 use crate::client::{Asked, Scene};
 use crate::fleet::pick;
@@ -65,9 +65,10 @@ impl Run {
             self.push_call(n, Who::Nobody, tag.clone(), trigger);
         }
         let number = self.next_call;
+        let intact = self.intact(asked.place);
         self.push_call(n, Who::Client(n, Some(asked.clone())), tag, call);
         if asked.action.is_awaited() {
-            let (intact, faults) = (self.intact(asked.place), self.struck.total());
+            let faults = self.struck.total();
             self.ledger.asked(Key::Call(number), asked, intact, faults);
             if self.world.choices().odds(Concern::Workload, habits.cancels.min(2)) {
                 let after = u64::from(self.world.choices().choose(Concern::Workload, 4));
@@ -86,7 +87,9 @@ impl Run {
         let (domid, domain) = state::living(&self.world, id).next()?;
         // Nor does a daemon before this one want something of it that it has not finished.
         let wanted = self.shelf.of(id).is_some_and(|records| records.intent.is_some());
-        let alone = self.ledger.pending_of(place).next().is_none() && !wanted;
+        // Nor has anybody asked something whose task is not known yet.
+        let asks = |open: &Open| matches!(&open.who, Who::Client(_, Some(asked)) if asked.place == place);
+        let alone = self.ledger.pending_of(place).next().is_none() && !wanted && !self.open.values().any(asks);
         (alone && state::is_intact(&self.world, domid, domain)).then_some(domid)
     }
 
