@@ -66,7 +66,7 @@ impl Size {
         let vm = &context.vm;
         let wanted = match extra.suspend_memory_bytes {
             0 => overhead::kib(vm.memory_dynamic_min),
-            bytes => overhead::kib(bytes),
+            bytes => overhead::resumed(kind, bytes),
         };
         let vcpus = vm.vcpu_max.max(1) as u64;
         let over = 1024 * overhead::overhead(kind, overhead::mib(vm.memory_static_max), vcpus);

@@ -70,6 +70,13 @@ pub(super) fn build_start(kind: &BuilderInfo, target: u64) -> u64 {
     (target + shim(kind, target)).saturating_sub(video(kind))
 }
 
+/// KiB of the target of a guest that is resumed with so many bytes. A guest without a device model was built without the
+/// memory of a video card that it has not, and stays so much below every target: by its own size it would shrink each time.
+pub(super) fn resumed(kind: &BuilderInfo, bytes: i64) -> u64 {
+    let missing = if matches!(kind, BuilderInfo::Hvm(_)) { 0 } else { video(kind) };
+    kib(bytes) + 1024 * missing
+}
+
 /// MiB that a PV guest's memory map may cover.
 pub(super) fn xen_max(kind: &BuilderInfo, max: u64) -> u64 {
     max + internal(kind) + shim(kind, max)
@@ -88,6 +95,21 @@ mod tests {
             vncterm: false,
             vncterm_ip: None,
             pci_passthrough: false,
+        }
+    }
+
+    // What was built for a target, suspended and resumed, has that target again; an HVM guest's size has QEMU's video card
+    // in it.
+    #[test]
+    fn a_guest_does_not_shrink_when_it_is_resumed() {
+        let target = 96 << 10;
+        for (kind, video) in [
+            (BuilderInfo::Pv(pv()), 0),
+            (BuilderInfo::Pvh(pv()), 0),
+            (BuilderInfo::Hvm(HvmInfo { video_mib: 8, ..HvmInfo::default() }), 8),
+        ] {
+            let built = (build_start(&kind, target >> 10) + video) << 20;
+            assert_eq!(resumed(&kind, built as i64), target, "{kind:?}");
         }
     }
 

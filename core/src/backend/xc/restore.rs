@@ -16,8 +16,8 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
     let built = context.extra.as_ref().and_then(|extra| Some((extra.build_info.as_ref()?, extra.suspend_memory_bytes)));
     let (info, bytes) = built.ok_or_else(|| Error::does_not_exist("build_info", &*context.text))?;
     let mut info = info.clone();
-    info.memory_target = overhead::kib(bytes).min(overhead::kib(context.vm.memory_dynamic_max)) as i64;
     let kind = guest::kind(context);
+    info.memory_target = overhead::resumed(kind, bytes).min(overhead::kib(context.vm.memory_dynamic_max)) as i64;
     let required = build::prepare_memory(host, kind, overhead::kib(bytes)).await?;
     let ports = build::prepare(host, domid, kind).await?;
     let (stream, process) = (host.handle().await?, host.handle().await?);
