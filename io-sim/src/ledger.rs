@@ -9,8 +9,10 @@ use crate::swarm::Swarm;
 use crate::world::World;
 use crate::world::hypervisor::Domain;
 use std::collections::BTreeMap;
-use xenops_core::host::{DomId, ShutdownCode};
+use std::hash::Hash;
+use xenops_core::host::{Canonical, DomId, ShutdownCode};
 use xenops_core::interface::vm::Action as Wish;
+use xenops_core::recovery::Goal;
 
 /// What names something that was asked for, within one life of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +73,9 @@ struct Place {
     doomed: bool,
 }
 
+/// Places of VMs in a machine are numbered from here on.
+const FIRST_PLACE: u64 = 1 << 32;
+
 /// What has been asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -108,6 +113,35 @@ fn is_reboot(action: Action) -> bool {
 }
 
 impl Ledger {
+    /// What decides which rules hold from here on, in a hash.
+    pub fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        let Ledger { ops, ended: _, places, seq: _, untold, clock_set } = self;
+        (untold, clock_set).hash(hash);
+        hash.unordered(places.iter().enumerate(), |hash, (n, place)| {
+            hash.write_u64(FIRST_PLACE + n as u64);
+            let Place {
+                disturbed,
+                external,
+                poweroff,
+                reboot_lost,
+                restarts,
+                run_asked,
+                made,
+                stopped,
+                before,
+                start_asked,
+                intact,
+                doomed,
+            } = place;
+            (reboot_lost, restarts, run_asked, made, stopped, before, start_asked, intact, doomed).hash(hash);
+            for op in ops.values().filter(|op| op.asked.place == n) {
+                let Op { asked, seq, intact, cancelled, committed, unwatched, overtaken, faults: _ } = op;
+                (asked.action, intact, cancelled, committed, unwatched, overtaken.is_some()).hash(hash);
+                (disturbed <= seq, external <= seq, poweroff > seq).hash(hash);
+            }
+        });
+    }
+
     /// For so many VMs.
     pub fn new(places: usize) -> Ledger {
         Ledger { places: vec![Place::default(); places], ..Ledger::default() }
@@ -177,6 +211,16 @@ impl Ledger {
         let (cancelled, committed, unwatched, overtaken) = (false, false, false, None);
         let op = Op { seq: self.seq, asked, intact, cancelled, committed, unwatched, overtaken, faults };
         self.ops.insert(key, op);
+    }
+
+    /// The domain of a VM of which nothing is asked yet, and which runs.
+    pub fn intact(&self, place: usize, view: &View) -> Option<DomId> {
+        let (id, _) = state::standing(view.world, view.shelf, &view.swarm.shapes[place]);
+        let (domid, domain) = state::living(view.world, id).next()?;
+        // Nor does a daemon before this one want something of it that it has not finished.
+        let wanted = view.shelf.of(id).is_some_and(|records| records.intent.is_some());
+        let alone = self.pending_of(place).next().is_none() && !wanted;
+        (alone && state::is_intact(view.world, domid, domain)).then_some(domid)
     }
 
     /// Nobody will be told when it ends.
@@ -288,9 +332,12 @@ impl Ledger {
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 
-    /// A reboot of a VM is on disk that could not be taken back from there: the next daemon obeys it.
-    pub fn reboot_stays(&mut self, place: usize) {
-        self.places[place].reboot_lost = true;
+    /// What failed could not be marked so on a disk that took nothing then: the next daemon obeys it once more.
+    pub fn reboots_stay(&mut self, shelf: &Shelf, swarm: &Swarm) {
+        for (place, shape) in self.places.iter_mut().zip(&swarm.shapes) {
+            let mut intents = shape.ids.iter().filter_map(|id| shelf.of(*id)?.intent.as_ref());
+            place.reboot_lost |= intents.any(|intent| intent.goal == Goal::Reboot && !intent.abandoned);
+        }
     }
 
     /// The daemon is gone, and with it what clients were to be told.

@@ -2,7 +2,9 @@
 
 pub mod action;
 pub mod admit;
+pub mod canon;
 pub mod client;
+pub mod explore;
 pub mod farm;
 pub mod fault;
 pub mod fleet;
@@ -16,6 +18,7 @@ pub mod panic;
 pub mod relive;
 pub mod report;
 pub mod run;
+pub mod shared;
 pub mod shrink;
 pub mod sometimes;
 pub mod swarm;

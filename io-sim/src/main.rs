@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use xenops_io_sim::admit::{self, Table, Transcript};
+use xenops_io_sim::explore::{cli, windows};
 #[cfg(feature = "mutants")]
 use xenops_io_sim::mutants;
 use xenops_io_sim::run::Outcome;
@@ -96,6 +97,10 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// Every interleaving of a bounded scope.
+    Explore(cli::Options),
+    /// A crash in every window of every operation: a table.
+    Windows(windows::Options),
     /// Runs each mutant, a machine with one breakage of one line, until it breaks a rule: all must.
     #[cfg(feature = "mutants")]
     Mutants(mutants::Options),
@@ -149,6 +154,8 @@ fn main() -> ExitCode {
         }
         Command::Admit { files, transcript: Some(path), .. } => keep_transcript(&files, &path),
         Command::Admit { files, at_most, .. } => admitted(&files, at_most),
+        Command::Explore(options) => cli::explore(&options),
+        Command::Windows(options) => windows::windows(&options),
         Command::Shrink { seed, profile, to, seconds } => smaller(seed, profile, to.as_deref(), seconds),
         #[cfg(feature = "mutants")]
         Command::Mutants(options) => mutants::kill(&options),

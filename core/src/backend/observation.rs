@@ -5,7 +5,7 @@ use crate::interface::Disk;
 use crate::interface::vbd::{Class, Qos, Scheduler};
 
 /// The world of one VM.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct Observation {
     /// Domains that are this VM's: by handle, and tombstones not yet gone.
     pub domains: Vec<DomainSeen>,
@@ -23,7 +23,7 @@ pub struct Observation {
 }
 
 /// One domain of the VM.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct DomainSeen {
     /// From the hypervisor.
     pub info: DomainInfo,
@@ -56,7 +56,7 @@ pub struct DomainSeen {
 }
 
 /// One device of a domain.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct DeviceSeen {
     /// Back end kind: `vbd`, `qdisk`, `vif`.
     pub kind: &'static str,

@@ -2,9 +2,10 @@
 
 use super::line::{Ask, Host, Line, Said};
 use super::{Context, Failure, MicroOp, Product, xc};
-use crate::host::Now;
 use crate::host::hash::Fingerprint;
+use crate::host::{Canonical, Now};
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -53,6 +54,17 @@ impl Procedure {
     /// How many answers it has had.
     pub fn replies(&self) -> usize {
         self.history.len()
+    }
+
+    /// Its state in a hash: what it does and the answers that it has had; when those came does not matter any more.
+    pub fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        let Procedure { op, context, started, history, live: _ } = self;
+        op.hash(hash);
+        (context.id, context.domid, context.straggles, started.mono, history.len()).hash(hash);
+        context.extra.iter().for_each(|extra| hash.shared(extra));
+        for (_, said) in history {
+            said.outcome.fingerprint(hash);
+        }
     }
 
     /// Begin: run to the first question.

@@ -2,6 +2,7 @@
 
 use super::Uuid;
 use serde::{Deserialize, Serialize};
+use std::hash::{Hash, Hasher};
 
 /// A domain's number; 0 is dom0.
 pub type DomId = u32;
@@ -66,7 +67,7 @@ pub struct DomainSpec {
 }
 
 /// What `xc_domain_getinfolist` tells of one domain.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainInfo {
     /// Its number.
     pub domid: DomId,
@@ -142,6 +143,15 @@ pub enum DomainAct {
     },
     /// Ask for the domain's present shadow pool; answers `Reply::Number`, MiB.
     GetShadowAllocation,
+}
+
+// Of CPU time only whether there is any: how much means nothing to anybody here.
+impl Hash for DomainInfo {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let DomainInfo { domid, handle, paused, dying, shutdown, hvm, total_pages, max_pages, cpu_time, vcpus } = self;
+        (domid, handle, paused, dying, shutdown, hvm).hash(state);
+        (total_pages, max_pages, *cpu_time > 0, vcpus).hash(state);
+    }
 }
 
 impl DomainInfo {

@@ -3,6 +3,7 @@
 //! A request is a small thing that a host does in one go. `io-xen` maps each to a system call or two,
 //! `io-sim` applies each to a model; neither decides anything.
 
+pub mod canonical;
 pub mod condition;
 pub mod domain;
 pub mod facts;
@@ -22,6 +23,7 @@ pub mod time;
 pub mod uuid;
 pub mod watch;
 
+pub use canonical::Canonical;
 pub use condition::{Condition, View, Wait};
 pub use domain::{DomId, DomainAct, DomainInfo, DomainSpec, Flavour, ShutdownCode};
 pub use facts::HostFacts;

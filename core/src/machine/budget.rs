@@ -95,6 +95,16 @@ impl<T> Budget<T> {
         }
     }
 
+    /// Drawn from the pool and from the reserve.
+    pub fn used(&self) -> [u32; 2] {
+        self.used
+    }
+
+    /// Those who wait, by purse and line.
+    pub fn parked(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter().flatten().flatten()
+    }
+
     /// Drawn from the pool and from the reserve, and how many wait.
     pub fn state(&self) -> (u32, u32, usize) {
         (self.used[0], self.used[1], self.waiting.iter().flatten().map(VecDeque::len).sum())

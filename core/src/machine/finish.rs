@@ -236,11 +236,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn abandoned(&mut self, vm: u64, outcome: &Outcome) {
+    pub(super) fn abandoned(&mut self, vm: u64, outcome: &Outcome, effects: &mut Effects) {
         if let Some(slot) = self.vms.get_mut(vm)
             && matches!(outcome, Outcome::Unknown(_))
         {
             slot.unsure.push(Row::Intent(None));
+            // It may have come to rest since: nothing else would have it written once more.
+            self.drive(vm, effects);
         }
     }
 

@@ -58,6 +58,11 @@ impl Flights {
         self.order.first().map(|(deadline, _)| *deadline)
     }
 
+    /// Those that have not ended and their deadlines; stragglers have none.
+    pub fn iter(&self) -> impl Iterator<Item = (EffectId, Option<u64>)> {
+        self.deadlines.iter().map(|(effect, deadline)| (*effect, *deadline))
+    }
+
     /// How many have not ended, stragglers too.
     pub fn len(&self) -> usize {
         self.deadlines.len()

@@ -11,6 +11,7 @@ mod device;
 mod diagnostics;
 mod drive;
 mod entropy;
+mod fingerprint;
 mod finish;
 mod flight;
 mod invariant;

@@ -8,9 +8,10 @@ use super::updates::Object;
 use super::{Effects, Machine};
 use crate::backend::{Observation, xc};
 use crate::host::time::MILLISECOND;
-use crate::host::{DomId, DomainInfo, Outcome, Reply, Request, ShutdownCode, Token, Uuid};
+use crate::host::{Canonical, DomId, DomainInfo, Outcome, Reply, Request, ShutdownCode, Token, Uuid};
 use crate::interface::DeviceId;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 /// The list of all domains is asked for at most this often: every domain that appears or stops raises the notice.
 const LIST_PACE: u64 = 20 * MILLISECOND;
@@ -32,6 +33,13 @@ impl Domains {
     /// Whether something may have changed since the list was last asked for.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted
+    }
+
+    /// Its state in a hash, at this moment.
+    pub(super) fn fingerprint<H: Canonical>(&self, mono: u64, hash: &mut H) {
+        let Domains { known, wanted, asked, after, alarm, watching } = self;
+        hash.unordered(known, |hash, domain| domain.hash(hash));
+        (wanted, asked, (*after).max(mono), alarm.is_some(), watching).hash(hash);
     }
 
     /// Ring when the list may be asked for again; once is enough.

@@ -2,11 +2,12 @@
 
 use super::device::{check_name, check_vm};
 use crate::backend::{Change, ExtraChange};
-use crate::host::{Entry, Uuid};
+use crate::host::{Canonical, Entry, Uuid};
 use crate::interface::extra::{QemuFrontend, Stored};
 use crate::interface::{DeviceId, Value, Vbd, Vif, Vm, VmExtra, decode::Decode};
 use crate::recovery::Intent;
 use serde::Serialize;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// Records of one VM. Devices are ordered by name, as a directory lists them.
@@ -85,6 +86,16 @@ fn read<T: Decode>(text: &str) -> Result<T, String> {
 }
 
 impl Rows {
+    /// Its state in a hash.
+    pub(crate) fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        let Rows { vm, vbds, vifs, extra, intent } = self;
+        vm.iter().for_each(|vm| hash.shared(vm));
+        vbds.iter().for_each(|vbd| hash.shared(vbd));
+        vifs.iter().for_each(|vif| hash.shared(vif));
+        extra.iter().for_each(|extra| hash.shared(extra));
+        (vbds.len(), vifs.len(), extra.is_some(), intent).hash(hash);
+    }
+
     /// Take in one record read from the journal or the directory.
     pub(crate) fn load(&mut self, key: &Key, value: &str) -> Result<(), String> {
         let row = match key {

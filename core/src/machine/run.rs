@@ -1,7 +1,9 @@
 //! A plan in progress: which of its steps run, which come next, how it ended.
 
 use crate::backend::{Failure, MicroOp, Procedure};
+use crate::host::Canonical;
 use crate::operation::Step;
+use std::hash::Hash;
 
 /// Micro-ops of one group side by side, as upstream has it.
 const MAX_PARALLEL_ATOMS: usize = 10;
@@ -92,6 +94,26 @@ impl Run {
         };
         self.nodes[id as usize].kind = kind;
         id
+    }
+
+    /// How far it is, in a hash; what its steps are follows from the operation and its rows.
+    pub(crate) fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        let Run { nodes, ready, result, weight: _, weight_done } = self;
+        (ready, weight_done, result.is_some()).hash(hash);
+        for node in nodes {
+            match &node.kind {
+                Kind::Leaf { op, procedure } => {
+                    (op.is_some(), procedure.is_some()).hash(hash);
+                    procedure.iter().for_each(|procedure| procedure.fingerprint(hash));
+                }
+                Kind::Serial { next, .. } => next.hash(hash),
+                Kind::Parallel { next, running, failure, .. } => {
+                    (next, running, failure.is_some()).hash(hash);
+                    failure.iter().for_each(|failure| hash.debug(failure));
+                }
+                Kind::Commit | Kind::BestEffort(_) => {}
+            }
+        }
     }
 
     /// The next node that may begin.

@@ -178,7 +178,7 @@ impl Machine {
             Owner::Commit(vm, node) => self.committed(vm, node, outcome, effects),
             Owner::Intent(vm, before) => self.intended(vm, before, outcome, effects),
             Owner::Settle(vm) => self.settled(vm, outcome, effects),
-            Owner::Abandon(vm) => self.abandoned(vm, &outcome),
+            Owner::Abandon(vm) => self.abandoned(vm, &outcome, effects),
             Owner::Restate(vm) => self.restated(vm, &outcome, effects),
             Owner::Rows(vm, rows) => self.rows_changed(vm, rows, outcome, effects),
             Owner::Client { vm, row, call, answer } => self.client_row(vm, row, call, answer, outcome, effects),

@@ -53,6 +53,11 @@ impl Timers {
         self.alarms.pop_first().map(|(_, alarm)| alarm)
     }
 
+    /// All of them, by moment.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Alarm)> {
+        self.alarms.iter().map(|((at, _), alarm)| (*at, alarm))
+    }
+
     /// All of them: seconds from now, rounded up, and what for.
     pub(crate) fn dump(&self, mono: u64) -> Vec<(u64, String)> {
         let until = |at: u64| at.saturating_sub(mono).div_ceil(1_000_000_000);

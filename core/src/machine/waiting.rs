@@ -34,6 +34,11 @@ impl Waiting {
         self.calls.len()
     }
 
+    /// How many calls wait: in all, for a task, for events, for looks.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        [self.calls.len(), self.tasks.len(), self.getters.len(), self.lists.len()]
+    }
+
     /// A call is carried out.
     pub(crate) fn open(&mut self, call: CallId, client: ClientId) {
         self.present = Some((call, Open { client, alarm: None }));

@@ -5,7 +5,7 @@ use crate::interface::Disk;
 use serde::{Deserialize, Serialize};
 
 /// The intent record, `intent/<uuid>` in the journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Intent {
     /// What for.
     pub goal: Goal,
@@ -32,7 +32,7 @@ impl Goal {
 }
 
 /// What an operation is to end in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Goal {
     /// A complete domain, or nothing.
     Start,

@@ -3,7 +3,7 @@
 use crate::host::{DomId, Uuid};
 
 /// The function's answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Verdict {
     /// Nothing need be done.
     Sensible(Sensible),
@@ -16,7 +16,7 @@ pub enum Verdict {
 }
 
 /// The states that a VM may rest in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sensible {
     /// No domain, nothing left of one.
     Halted,
@@ -31,7 +31,7 @@ pub enum Sensible {
 }
 
 /// What can be done to make a VM sensible.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Repair {
     /// Tear its domains down, then clean; it ends halted.
     Shutdown,

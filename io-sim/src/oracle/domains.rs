@@ -84,12 +84,17 @@ impl Domains {
         Ok(())
     }
 
+    /// Whether nothing can have happened since the last look.
+    pub fn has_looked(&self, world: &World) -> bool {
+        self.looked == (world.now().boot, world.hypervisor().changes())
+    }
+
     /// What has happened since the last look; none of it may break a rule.
     pub fn look(&mut self, world: &World, events: &mut Vec<Event>) -> Checked {
-        let now = (world.now().boot, world.hypervisor().changes());
-        if now == self.looked {
+        if self.has_looked(world) {
             return Ok(());
         }
+        let now = (world.now().boot, world.hypervisor().changes());
         let before = std::mem::replace(&mut self.looked, now);
         if now.0 != before.0 {
             self.foreign = None;

@@ -1,6 +1,9 @@
 //! What the journal says of each VM, read as it changes, and what must hold of every record.
 
+use super::domains::{Event, What};
 use super::{Checked, Violation};
+use crate::fleet::Shape;
+use crate::world::World;
 use std::collections::BTreeMap;
 use xenops_core::host::Uuid;
 use xenops_core::recovery::{Goal, Intent};
@@ -41,9 +44,23 @@ impl Shelf {
         self.vms.iter().map(|(vm, records)| (*vm, records))
     }
 
-    /// VMs that were removed with their image: they are to be resumed elsewhere, and their epochs go with them.
-    pub fn take_moved(&mut self) -> Vec<Uuid> {
-        std::mem::take(&mut self.moved)
+    /// VMs that were removed with their image are to be resumed elsewhere, and their epochs go with them.
+    pub fn move_epochs(&mut self, world: &mut World, shapes: &[Shape]) {
+        for vm in std::mem::take(&mut self.moved) {
+            let disks = shapes.iter().filter(|shape| shape.is(vm)).flat_map(|shape| &shape.disks);
+            disks.filter_map(|disk| disk.backend.as_ref()).for_each(|disk| world.storage_mut().epoch_moves(disk));
+        }
+    }
+
+    /// A domain of ours has its row and its record as long as it has its name.
+    pub fn owns(&self, event: &Event, shapes: &[Shape]) -> Checked {
+        let has = |id: &Uuid| self.of(*id).is_some_and(|records| records.row && records.image.is_some());
+        if event.what != What::Made || shapes[event.place].ids.iter().any(has) {
+            return Ok(());
+        }
+        let text =
+            format!("domain {} of vm {} was made before its row and record were durable", event.domid, event.place);
+        Err(Violation::new("S19", text))
     }
 
     /// A record has changed.

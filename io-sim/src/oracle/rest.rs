@@ -84,6 +84,25 @@ fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible, Vio
     }
 }
 
+/// What else stands out of a VM at rest: which of its devices are flagged active, and which a driver has.
+pub fn told(world: &World, shelf: &Shelf, shape: &Shape) -> String {
+    let (id, _) = state::standing(world, shelf, shape);
+    let flags = Query::Tree { path: format!("/vm/{id}/devices"), depth: 2, limit: 100 };
+    let mut text = if id == shape.ids[0] { String::new() } else { " renamed".to_owned() };
+    if let Found::Tree(nodes) = world.store().query(&flags) {
+        nodes.iter().filter(|(path, value)| path.contains('/') && *value == "1").for_each(|(path, _)| {
+            text.push(' ');
+            text.push_str(path);
+        });
+    }
+    for (domid, _) in state::living(world, id) {
+        for (key, _) in world.devices().of(domid).filter(|(_, device)| device.live) {
+            text.push_str(&format!(" {}:{}", key.kind.name(), key.devid));
+        }
+    }
+    text
+}
+
 fn without_domain(world: &World, id: Uuid, records: &Records, shape: &Shape) -> Result<Sensible, Violation> {
     match records.image {
         Some(0) => Err(Violation::new("H5", format!("vm {id} has no domain, no image and a run-time record"))),

@@ -4,7 +4,7 @@ use super::{Chore, Later, Open, Phase, Run, Who};
 use crate::action::Action;
 use crate::client::{Asked, Scene};
 use crate::fleet::pick;
-use crate::ledger::{Ended, Key};
+use crate::ledger::{Ended, Key, View};
 use crate::oracle::{Checked, Violation, state};
 use crate::sometimes::Property;
 use crate::watcher::Purpose;
@@ -81,16 +81,13 @@ impl Run {
         }
     }
 
-    /// The domain of a VM of which nothing is asked but this, and which runs.
     fn intact(&self, place: usize) -> Option<DomId> {
-        let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
-        let (domid, domain) = state::living(&self.world, id).next()?;
-        // Nor does a daemon before this one want something of it that it has not finished.
-        let wanted = self.shelf.of(id).is_some_and(|records| records.intent.is_some());
         // Nor has anybody asked something whose task is not known yet.
         let asks = |open: &Open| matches!(&open.who, Who::Client(_, Some(asked)) if asked.place == place);
-        let alone = self.ledger.pending_of(place).next().is_none() && !wanted && !self.open.values().any(asks);
-        (alone && state::is_intact(&self.world, domid, domain)).then_some(domid)
+        if self.open.values().any(asks) {
+            return None;
+        }
+        self.ledger.intact(place, &View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm })
     }
 
     /// A call is answered.
@@ -179,7 +176,7 @@ impl Run {
     }
 
     fn ended(&mut self, key: Key, how: Ended) -> Checked {
-        let view = crate::ledger::View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
+        let view = View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
         let op = self.ledger.ended(key, how, &view)?;
         if let Some(op) = op {
             if how == Ended::Well && op.cancelled {

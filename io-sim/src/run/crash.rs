@@ -10,7 +10,6 @@ use crate::swarm::Swarm;
 use crate::world::{Concern, World};
 use xenops_core::host::time::SECOND;
 use xenops_core::machine::{ClientId, Config, Effects, Input, Machine};
-use xenops_core::recovery::Goal;
 
 impl Run {
     /// What the machine is opened with in this life.
@@ -38,23 +37,13 @@ impl Run {
         self.look_while_down()?;
         self.ledger.crashed(false);
         if unwritable {
-            self.excuse_reboots();
+            self.ledger.reboots_stay(&self.shelf, &self.swarm);
         }
         let down = pick(self.world.choices(), Concern::Fault, &[0, SECOND, 100 * SECOND]);
         let until = self.now().mono + down;
         self.world.run_until(until);
         self.look_while_down()?;
         self.start_again()
-    }
-
-    /// What failed could not be marked so on a disk that took nothing then, and is tried once more.
-    fn excuse_reboots(&mut self) {
-        for (place, shape) in self.swarm.shapes.iter().enumerate() {
-            let intents = shape.ids.iter().filter_map(|id| self.shelf.of(*id)?.intent.as_ref());
-            if intents.into_iter().any(|intent| intent.goal == Goal::Reboot && !intent.abandoned) {
-                self.ledger.reboot_stays(place);
-            }
-        }
     }
 
     /// The host is reset, and starts again with everything on it.

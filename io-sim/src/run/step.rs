@@ -2,7 +2,6 @@
 
 use super::{Open, Phase, Run, Who};
 use crate::fleet::SHARED;
-use crate::oracle::domains::What;
 use crate::oracle::{Checked, Violation, storage};
 use crate::sometimes::Property;
 use crate::trace;
@@ -205,12 +204,7 @@ impl Run {
             self.shelf.changed(&key, self.journal.records())?;
         }
         self.finished();
-        for vm in self.shelf.take_moved() {
-            let shapes = self.swarm.shapes.iter().filter(|shape| shape.ids.contains(&vm));
-            let disks: Vec<_> =
-                shapes.flat_map(|shape| shape.disks.iter().filter_map(|disk| disk.backend.clone())).collect();
-            disks.iter().for_each(|disk| self.world.storage_mut().epoch_moves(disk));
-        }
+        self.shelf.move_epochs(&mut self.world, &self.swarm.shapes);
         Ok(())
     }
 
@@ -227,7 +221,7 @@ impl Run {
             self.note(|| format!("  domain {} of vm {}: {:?}", event.domid, event.place, event.what));
             self.happened(&event);
             self.ledger.happened(&event, mono, &self.swarm)?;
-            self.owned(&event)?;
+            self.shelf.owns(&event, &self.swarm.shapes)?;
         }
         if self.steps.is_multiple_of(32) || self.phase > Phase::Working {
             storage::check(&self.world)?;
@@ -244,21 +238,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// A domain of ours has its row and its record as long as it has its name.
-    fn owned(&self, event: &crate::oracle::domains::Event) -> Checked {
-        if event.what != What::Made {
-            return Ok(());
-        }
-        let ids = self.swarm.shapes[event.place].ids;
-        let has = |id| self.shelf.of(id).is_some_and(|records| records.row && records.image.is_some());
-        if ids.into_iter().any(has) {
-            return Ok(());
-        }
-        let text =
-            format!("domain {} of vm {} was made before its row and record were durable", event.domid, event.place);
-        Err(Violation::new("S19", text))
     }
 
     /// A call that a client makes now.

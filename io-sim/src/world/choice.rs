@@ -43,6 +43,22 @@ enum Source {
     Nothing,
     Seed(Box<[ChaCha8Rng; CONCERNS]>),
     Tape(Box<(Tape, [usize; CONCERNS])>),
+    Script(Box<Script>),
+}
+
+/// Choices in one line, whatever they are about, and how many things each was among.
+#[derive(Clone, Debug, Default)]
+struct Script {
+    choices: Vec<u32>,
+    among: Vec<u32>,
+}
+
+impl Script {
+    fn next(&mut self, n: u32) -> u32 {
+        let choice = self.choices.get(self.among.len()).copied().unwrap_or(0);
+        self.among.push(n);
+        choice.min(n - 1)
+    }
 }
 
 impl Choices {
@@ -68,6 +84,20 @@ impl Choices {
         Choices { source: Source::Tape(Box::new((tape, [0; CONCERNS]))), made: Tape::default() }
     }
 
+    /// Taken from a list in the order in which they are asked for; what it lacks is 0. See [`Choices::among`].
+    pub fn scripted(choices: Vec<u32>) -> Choices {
+        let script = Script { choices, among: Vec::new() };
+        Choices { source: Source::Script(Box::new(script)), made: Tape::default() }
+    }
+
+    /// Of a scripted one: among how many things each choice was made so far.
+    pub fn among(&self) -> &[u32] {
+        match &self.source {
+            Source::Script(script) => &script.among,
+            _ => &[],
+        }
+    }
+
     /// What was chosen so far.
     pub fn made(&self) -> &Tape {
         &self.made
@@ -81,6 +111,7 @@ impl Choices {
         let lane = concern as usize;
         let choice = match &mut self.source {
             Source::Nothing => return 0,
+            Source::Script(script) => return script.next(n),
             Source::Seed(streams) => scale(streams[lane].next_u32(), n),
             Source::Tape(tape) => next(tape, lane).filter(|choice| *choice < n).unwrap_or(0),
         };
@@ -96,6 +127,7 @@ impl Choices {
         let lane = concern as usize;
         let choice = match &mut self.source {
             Source::Nothing => return false,
+            Source::Script(script) => return script.next(2) == 1,
             Source::Seed(streams) => u32::from(scale(streams[lane].next_u32(), one_in) == 0),
             Source::Tape(tape) => next(tape, lane).unwrap_or(0).min(1),
         };

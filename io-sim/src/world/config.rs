@@ -2,6 +2,7 @@
 
 use super::pace::Pace;
 use serde::{Deserialize, Serialize};
+use xenops_core::host::DomId;
 
 /// All of it. Odds say "once in so many times"; 0 is never.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +11,8 @@ pub struct Config {
     pub memory: u64,
     /// Physical CPUs.
     pub cpus: u32,
+    /// The number of the first domain after a start of the host.
+    pub first_domain: DomId,
     /// How long things take.
     pub pace: Pace,
     /// Requests of which the daemon does not get what it hoped for.
@@ -39,6 +42,7 @@ impl Default for Config {
         Config {
             memory: 64 * 1024 * 1024,
             cpus: 8,
+            first_domain: 1,
             pace: Pace::Instant,
             odd_requests: 0,
             odd_processes: 0,

@@ -51,7 +51,7 @@ pub struct DeviceKey {
 }
 
 /// What dom0's drivers hold of a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Device {
     /// A driver has it: `/sys/bus/xen-backend/devices/...` exists, or QEMU serves it.
     pub live: bool,

@@ -43,6 +43,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// All that is to come, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Event)> {
+        self.events.iter().map(|((at, _), event)| (*at, event))
+    }
+
     pub(super) fn push(&mut self, at: u64, event: Event) -> Moment {
         self.thought_of += 1;
         let moment = (at, self.thought_of);

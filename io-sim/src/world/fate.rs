@@ -27,6 +27,30 @@ pub enum Fate {
 /// Longer than some deadlines, and longer than most.
 const LATE: [u64; 3] = [40 * SECOND, 400 * SECOND, 2000 * SECOND];
 
+impl Fate {
+    /// All that may become of a request other than what was hoped for, each kind once.
+    pub fn others(request: &Request) -> Vec<Fate> {
+        if request.is_own() {
+            return Vec::new();
+        }
+        let late = LATE[LATE.len() - 1];
+        let [one, other] = [false, true].map(|other| refusal(request, other).map(Fate::Refused));
+        let mut fates: Vec<Fate> = one.into_iter().chain(other).collect();
+        fates.dedup();
+        if request.is_wait() {
+            return fates;
+        }
+        fates.push(Fate::Unapplied);
+        if !request.is_read_only() {
+            fates.extend([Fate::Unanswered, Fate::AnsweredLate(late)]);
+            if !prompt(request) {
+                fates.extend([Fate::Partly, Fate::AppliedLate(late)]);
+            }
+        }
+        fates
+    }
+}
+
 impl World {
     pub(super) fn draw_fate(&mut self, request: &Request) -> Fate {
         if self.config.odd_requests == 0

@@ -12,7 +12,7 @@ use super::world::World;
 use xenops_core::host::{DomId, Flavour, Role, ShutdownCode};
 
 /// How far a guest has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Life {
     /// There is no guest in the domain, or only a part of one.
     #[default]
@@ -30,7 +30,7 @@ pub enum Life {
 }
 
 /// Something that a guest does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     /// Its first step.
     Start,

@@ -47,12 +47,12 @@ pub struct Hypervisor {
 }
 
 impl Hypervisor {
-    /// With dom0, and this much memory for others, in KiB.
-    pub(super) fn new(memory: u64, cpus: u32) -> Hypervisor {
+    /// With dom0, and this much memory for others, in KiB; the first of those has this number.
+    pub(super) fn new(memory: u64, cpus: u32, next: DomId) -> Hypervisor {
         const DOM0: u64 = 1024 * 1024;
         let memory = Memory { total: memory + DOM0, free: memory, scrub: 0 };
         let (domains, handles) = (BTreeMap::new(), BTreeSet::new());
-        let mut hypervisor = Hypervisor { domains, handles, next: 1, memory, changes: 0, waits: Vec::new() };
+        let mut hypervisor = Hypervisor { domains, handles, next, memory, changes: 0, waits: Vec::new() };
         let mut dom0 = domain(0, Uuid::default(), Flavour::Pv, cpus);
         dom0.info.paused = false;
         dom0.info.vcpus = cpus;

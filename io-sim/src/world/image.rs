@@ -3,7 +3,8 @@
 use super::lineage::{Lineage, Lineages};
 use super::traits::Traits;
 use std::collections::{BTreeMap, BTreeSet};
-use xenops_core::host::{DomId, Fault, Handle, ImageMode, ImageRecord};
+use std::hash::Hash;
+use xenops_core::host::{Canonical, DomId, Fault, Handle, ImageMode, ImageRecord};
 use xenops_core::interface::Disk;
 
 /// A guest's memory in an image.
@@ -87,6 +88,32 @@ impl Images {
     /// Open streams: which image, and what for.
     pub fn streams(&self) -> impl Iterator<Item = (Handle, &Disk, ImageMode)> {
         self.streams.iter().map(|(handle, stream)| (*handle, &stream.image, stream.mode))
+    }
+
+    /// Files, and who reads or writes them.
+    pub(super) fn fingerprint<H: Canonical>(&self, lineages: &Lineages, hash: &mut H) {
+        let Images { files, streams, shut: _ } = self;
+        hash.unordered(files, |hash, (disk, image)| {
+            (disk, image.synced, image.parts.len()).hash(hash);
+            for part in &image.parts {
+                match part {
+                    Part::Record(record) => record.hash(hash),
+                    Part::Memory(Saved { lineage, generation, pages, traits }) => {
+                        (pages, traits).hash(hash);
+                        lineages.fingerprint(*lineage, *generation, hash);
+                    }
+                }
+            }
+        });
+        hash.unordered(streams, |hash, (handle, stream)| {
+            let Stream { image, mode, at, domid } = stream;
+            (handle, image, mode, at, domid).hash(hash);
+        });
+    }
+
+    /// Streams that were closed before they were opened.
+    pub(super) fn shut(&self) -> impl Iterator<Item = &Handle> {
+        self.shut.iter()
     }
 
     pub(super) fn open(

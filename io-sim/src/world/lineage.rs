@@ -1,7 +1,8 @@
 //! Who ran when: each built guest is a lineage, and a lineage is executed once, in one domain at a time.
 
 use std::collections::BTreeMap;
-use xenops_core::host::DomId;
+use std::hash::Hash;
+use xenops_core::host::{Canonical, DomId};
 
 /// A guest from its build on, through all images and domains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,14 @@ impl Lineages {
     /// Every lineage that somebody holds.
     pub fn iter(&self) -> impl Iterator<Item = (Lineage, &[Run])> {
         self.lines.iter().map(|(lineage, line)| (*lineage, &*line.runs))
+    }
+
+    /// What decides how a state of a lineage would run: whether it is the last one, and where the lineage runs.
+    pub(super) fn fingerprint<H: Canonical>(&self, lineage: Lineage, generation: u32, hash: &mut H) {
+        let runs = self.runs(lineage);
+        let latest = runs.last().map_or(0, |run| run.generation);
+        (latest == generation).hash(hash);
+        hash.unordered(runs.iter().filter(|run| run.until.is_none()), |hash, run| run.domid.hash(hash));
     }
 
     pub(super) fn breach(&mut self, breach: Breach) {

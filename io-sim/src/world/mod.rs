@@ -31,6 +31,7 @@ mod bring;
 mod effect;
 mod event;
 mod facts;
+mod fingerprint;
 mod frontend;
 mod helper;
 mod path;

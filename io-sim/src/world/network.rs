@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xenops_core::host::{DomId, Fault};
 
 /// One interface, or its emulated twin.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Port {
     /// The bridge it is on.
     pub bridge: Option<String>,

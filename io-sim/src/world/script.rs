@@ -8,7 +8,8 @@ use super::pace::Takes;
 use super::path::{self, Place};
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
-use xenops_core::host::Exit;
+use std::hash::Hash;
+use xenops_core::host::{Canonical, Exit};
 
 /// Behind a loop device that some other program of dom0 has.
 const STRANGERS: &str = "/srv/strangers.img";
@@ -40,6 +41,17 @@ impl Attachments {
         let file = self.loops.remove(&number)?;
         self.free_loops.insert(number);
         Some(file)
+    }
+
+    /// Loop devices, and which back ends use which disk.
+    pub(super) fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        let Attachments { loops, free_loops, users } = self;
+        hash.unordered(loops, |hash, made| made.hash(hash));
+        free_loops.hash(hash);
+        hash.unordered(users, |hash, (disk, users)| {
+            disk.hash(hash);
+            hash.unordered(users, |hash, user| user.hash(hash));
+        });
     }
 
     fn loop_for(&mut self, file: &str) -> u32 {

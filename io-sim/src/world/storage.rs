@@ -7,7 +7,7 @@ use xenops_core::host::{Attached, Datapath, DomId, Fault, Reply, StorageCall};
 use xenops_core::interface::Disk;
 
 /// A disk on a datapath.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attachment {
     /// The disk, `SR/VDI`.
     pub vdi: String,

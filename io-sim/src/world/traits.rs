@@ -5,7 +5,7 @@ use super::choice::{Choices, Concern};
 macro_rules! traits {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name {
             #[default]
             $($(#[$variant_doc])* $variant),*
@@ -126,7 +126,7 @@ traits! {
 }
 
 /// All of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Traits {
     /// How it starts.
     pub boots: Boots,

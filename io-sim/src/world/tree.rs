@@ -1,9 +1,12 @@
 //! The nodes of the simulated xenstore: an arena of nodes, some of which only mark what somebody waits for.
 
 use super::rights::Seat;
+use crate::canon::{Digest, Sums};
+use crate::shared::Shared;
 use hashbrown::HashTable;
 use std::cmp::Ordering;
 use std::hash::Hasher;
+use std::sync::OnceLock;
 use xenops_core::host::Token;
 use xenops_core::host::hash::Fingerprint;
 
@@ -36,9 +39,16 @@ pub(super) struct Node {
     pub(super) value: String,
     pub(super) interests: Vec<Interest>,
     children: Vec<Child>,
+    /// Its text's, for who compares states; of the node as it is now.
+    digest: OnceLock<Digest>,
 }
 
 impl Node {
+    /// Its digest, made when it is asked for first.
+    pub(super) fn digest(&self, make: impl FnOnce() -> Digest) -> &Digest {
+        self.digest.get_or_init(make)
+    }
+
     /// All names from the root on.
     pub(super) fn path(&self) -> &str {
         &self.path
@@ -70,15 +80,17 @@ pub(super) struct Child {
 /// All nodes. Each is found by its path at once, and from there by its parent and its children.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
-    nodes: Vec<Node>,
+    nodes: Vec<Shared<Node>>,
     free: Vec<Id>,
     index: HashTable<Id>,
+    /// Of all nodes as they are now, for who compares states.
+    sums: OnceLock<Sums>,
 }
 
 impl Tree {
     /// Only the root.
     pub(super) fn new() -> Tree {
-        let mut tree = Tree { nodes: Vec::new(), free: Vec::new(), index: HashTable::new() };
+        let mut tree = Tree { nodes: Vec::new(), free: Vec::new(), index: HashTable::new(), sums: OnceLock::new() };
         tree.place("/", hash("/"), ROOT);
         tree
     }
@@ -88,7 +100,15 @@ impl Tree {
     }
 
     pub(super) fn node_mut(&mut self, id: Id) -> &mut Node {
-        &mut self.nodes[id as usize]
+        self.sums.take();
+        let node = &mut *self.nodes[id as usize];
+        node.digest.take();
+        node
+    }
+
+    /// The sums of all nodes' digests, which `digest` makes where there are none.
+    pub(super) fn sums(&self, digest: impl Fn(&Node) -> Digest) -> &Sums {
+        self.sums.get_or_init(|| self.all().map(|(_, node)| node.digest(|| digest(node))).collect())
     }
 
     /// A node by path, if it is present.
@@ -118,7 +138,7 @@ impl Tree {
     fn place(&mut self, path: &str, hash: u64, parent: Id) -> Id {
         // What a node that was freed had room for it still has; all else of it was given up.
         let id = self.free.pop().unwrap_or_else(|| {
-            self.nodes.push(Node::default());
+            self.nodes.push(Shared::default());
             (self.nodes.len() - 1) as Id
         });
         let node = self.node_mut(id);
@@ -153,7 +173,6 @@ impl Tree {
     }
 
     /// All nodes, present or not.
-    #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (Id, &Node)> {
         self.index.iter().map(|id| (*id, self.node(*id)))
     }

@@ -41,8 +41,8 @@ impl World {
                 | Condition::Equals(path, _)
                 | Condition::Differs(path, _) => self.store.await_on(path, effect),
                 Condition::Exited(process) | Condition::Said(process, _) => {
-                    let pid = self.processes.handles.get(process);
-                    if let Some(process) = pid.and_then(|pid| self.processes.all.get_mut(pid)) {
+                    let pid = self.processes.handles.get(process).copied();
+                    if let Some(process) = pid.and_then(|pid| self.processes.all.get_mut(&pid)) {
                         process.waits.push(effect);
                     }
                 }
@@ -103,8 +103,8 @@ impl World {
                 | Condition::Equals(path, _)
                 | Condition::Differs(path, _) => self.store.unawait(path, effect),
                 Condition::Exited(process) | Condition::Said(process, _) => {
-                    let pid = self.processes.handles.get(process);
-                    if let Some(process) = pid.and_then(|pid| self.processes.all.get_mut(pid)) {
+                    let pid = self.processes.handles.get(process).copied();
+                    if let Some(process) = pid.and_then(|pid| self.processes.all.get_mut(&pid)) {
                         process.waits.retain(|other| *other != effect);
                     }
                 }

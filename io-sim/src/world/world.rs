@@ -20,6 +20,7 @@ use super::storage::Storage;
 use super::tally::Tally;
 use super::tree::Interest;
 use super::xenstore::Store;
+use crate::shared::Shared;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -38,19 +39,19 @@ const CENSUS: u64 = 5 * SECOND;
 /// A host. It moves only when it is told to: by a request, or by being run until a moment.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub(super) config: Config,
+    pub(super) config: Shared<Config>,
     pub(super) choices: Choices,
     pub(super) now: Now,
-    pub(super) store: Store,
-    pub(super) hypervisor: Hypervisor,
-    pub(super) devices: Devices,
-    pub(super) nics: Nics,
-    pub(super) processes: Processes,
-    pub(super) attachments: Attachments,
-    pub(super) storage: Storage,
-    pub(super) images: Images,
-    pub(super) disk: Files,
-    pub(super) lineages: Lineages,
+    pub(super) store: Shared<Store>,
+    pub(super) hypervisor: Shared<Hypervisor>,
+    pub(super) devices: Shared<Devices>,
+    pub(super) nics: Shared<Nics>,
+    pub(super) processes: Shared<Processes>,
+    pub(super) attachments: Shared<Attachments>,
+    pub(super) storage: Shared<Storage>,
+    pub(super) images: Shared<Images>,
+    pub(super) disk: Shared<Files>,
+    pub(super) lineages: Shared<Lineages>,
     pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) queue: Queue,
     pub(super) outcomes: VecDeque<(EffectId, Outcome)>,
@@ -59,7 +60,7 @@ pub struct World {
     /// Waits that ask about a domain of whose end nobody has told.
     untold: Vec<u64>,
     pub(super) woken: Vec<u64>,
-    pub(super) tally: Tally,
+    pub(super) tally: Shared<Tally>,
     pub(super) host: Arc<Host>,
     facts: Arc<HostFacts>,
     trace: Fingerprint,
@@ -71,16 +72,16 @@ impl World {
         let mut world = World {
             choices,
             now: Now { boot: 1, mono: 0, wall: config.wall },
-            store: Store::new(),
-            hypervisor: Hypervisor::new(config.memory, config.cpus),
-            devices: Devices::default(),
-            nics: Nics::default(),
-            processes: Processes::default(),
-            attachments: Attachments::default(),
-            storage: Storage::default(),
-            images: Images::default(),
-            disk: Files::default(),
-            lineages: Lineages::default(),
+            store: Shared::new(Store::new()),
+            hypervisor: Shared::new(Hypervisor::new(config.memory, config.cpus, config.first_domain)),
+            devices: Shared::default(),
+            nics: Shared::default(),
+            processes: Shared::default(),
+            attachments: Shared::default(),
+            storage: Shared::default(),
+            images: Shared::default(),
+            disk: Shared::default(),
+            lineages: Shared::default(),
             flights: BTreeMap::new(),
             queue: Queue::default(),
             outcomes: VecDeque::new(),
@@ -88,11 +89,11 @@ impl World {
             coming: Vec::new(),
             untold: Vec::new(),
             woken: Vec::new(),
-            tally: Tally::default(),
+            tally: Shared::default(),
             host: Arc::new(facts::host(&config)),
             facts: Arc::new(facts::facts(&config)),
             trace: Fingerprint::new(),
-            config,
+            config: Shared::new(config),
         };
         world.boots();
         world
@@ -263,10 +264,12 @@ impl World {
     /// What is due happens; who waited for it is told.
     pub(super) fn settle(&mut self) {
         loop {
-            for interest in std::mem::take(&mut self.store.raised) {
-                match interest {
-                    Interest::Token(token) => self.notice(token),
-                    Interest::Wait(effect) => self.woken.push(effect),
+            if !self.store.raised.is_empty() {
+                for interest in std::mem::take(&mut self.store.raised) {
+                    match interest {
+                        Interest::Token(token) => self.notice(token),
+                        Interest::Wait(effect) => self.woken.push(effect),
+                    }
                 }
             }
             for effect in std::mem::take(&mut self.woken) {
@@ -457,12 +460,12 @@ impl World {
         self.woken.clear();
         self.untold.clear();
         self.trace.write_u64(self.store.trace());
-        self.store = Store::new();
-        self.hypervisor = Hypervisor::new(self.config.memory, self.config.cpus);
-        self.devices = Devices::default();
+        self.store = Shared::new(Store::new());
+        self.hypervisor = Shared::new(Hypervisor::new(self.config.memory, self.config.cpus, self.config.first_domain));
+        self.devices = Shared::default();
         self.nics.clear();
-        self.processes = Processes::default();
-        self.attachments = Attachments::default();
+        self.processes = Shared::default();
+        self.attachments = Shared::default();
         self.storage.reboot();
         self.images.close_all();
         let choices = &mut self.choices;

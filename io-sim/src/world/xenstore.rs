@@ -2,7 +2,9 @@
 
 use super::rights::{Kind, Rights, allow};
 use super::tree::{Id, Interest, Node, ROOT, Tree, above, valid};
+use crate::canon::{Canon, Digest, is_drawn};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{Batch, Change, DomId, Fault, Found, Guard, Listing, Perms, Query, Token};
@@ -57,6 +59,27 @@ impl Store {
         let kind = store.rights.kind(Perms::dom0());
         store.seat(ROOT, kind);
         store
+    }
+
+    /// All nodes, and who is told of their changes.
+    pub(super) fn fingerprint(&self, hash: &mut Canon) {
+        hash.sums(self.tree.sums(|node| self.digest(node)));
+    }
+
+    fn digest(&self, node: &Node) -> Digest {
+        let mut text = String::with_capacity(256);
+        let value = if is_drawn(node.path().as_bytes()) { "" } else { &node.value };
+        let perms = node.seat.map(|seat| self.rights.perms(seat.kind));
+        let _ = write!(text, "{}\0{value}\0{perms:?}", node.path());
+        for interest in &node.interests {
+            match interest {
+                Interest::Token(Token::DOMAINS) => text.push_str(" all"),
+                // By its VM, whose place it is.
+                Interest::Token(token) => drop(write!(text, " vm{}", (token.0 as u32).wrapping_add(1))),
+                Interest::Wait(_) => {}
+            }
+        }
+        Digest::of(&[text.as_bytes()])
     }
 
     /// A hash of all changes so far.

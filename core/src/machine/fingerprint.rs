@@ -1,0 +1,250 @@
+//! A machine's state in one hash, for explorers: two machines with the same one go on in the same way.
+//!
+//! Left out is what decides nothing: numbers of tasks, calls, updates, effects, handles and alarms, the stream of
+//! updates, what clients are shown of a task's course, drawn identities, the wall clock, and how long ago something
+//! was answered. What is configured is the same for all machines of an exploration.
+
+use super::budget::Purse;
+use super::flight::{Flight, Owner, Parked};
+use super::slot::{Active, Glance, Job, Queued, Seat, Slot};
+use super::timers::Alarm;
+use super::{EffectId, Machine, TaskId};
+use crate::host::{Canonical, Token, Uuid};
+use std::hash::Hash;
+
+impl Machine {
+    /// Its whole state.
+    pub fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        let Machine {
+            config: _,
+            now: _,
+            entropy: _,
+            instance: _,
+            vms,
+            by_id: _,
+            tasks: _,
+            updates: _,
+            flights,
+            queues: _,
+            budget,
+            timers,
+            waiting,
+            observers: _,
+            domains,
+            handles: _,
+            looks: _,
+            aside: _,
+        } = self;
+        hash.unordered(vms.iter(), |hash, (vm, slot)| self.vm(vm, slot, hash));
+        hash.unordered(flights.iter(), |hash, (_, flight)| {
+            let Flight { owner, purse } = flight;
+            self.owner(owner, hash);
+            self.purse_of(*purse, hash);
+        });
+        hash.unordered(timers.iter(), |hash, (at, alarm)| {
+            at.hash(hash);
+            self.alarm(alarm, hash);
+        });
+        budget.used().hash(hash);
+        budget.parked().for_each(|parked| {
+            let Parked { vm, seat, request, shielded } = parked;
+            self.place(*vm, hash);
+            self.seat(*seat, hash);
+            (request, shielded).hash(hash);
+        });
+        waiting.counts().hash(hash);
+        domains.fingerprint(self.now.mono, hash);
+    }
+
+    /// What an effect in flight is for: no two have the same. None of one that was answered before it had ended.
+    pub fn purpose<H: Canonical>(&self, effect: EffectId, mut hash: H) -> Option<u64> {
+        let flight = self.flights.get(effect.0)?;
+        self.owner(&flight.owner, &mut hash);
+        Some(hash.finish())
+    }
+
+    /// The VM that an effect in flight is for; none where it is for several.
+    pub fn subject(&self, effect: EffectId) -> Option<Uuid> {
+        let vm = match &self.flights.get(effect.0)?.owner {
+            Owner::Seat(vm, _)
+            | Owner::Record(vm, ..)
+            | Owner::Commit(vm, _)
+            | Owner::Intent(vm, _)
+            | Owner::Settle(vm)
+            | Owner::Abandon(vm)
+            | Owner::Restate(vm)
+            | Owner::Watch(vm)
+            | Owner::Rows(vm, _)
+            | Owner::Client { vm, .. } => *vm,
+            Owner::WatchDomains | Owner::Domains | Owner::Call(..) | Owner::Nobody => return None,
+        };
+        self.vms.get(vm).map(|slot| slot.id)
+    }
+
+    /// The VM that a notice is about; none where it is about several.
+    pub fn noticed_vm(&self, token: Token) -> Option<Uuid> {
+        self.vms.get(token.0).map(|slot| slot.id)
+    }
+
+    /// Whether a task is not there, or has ended.
+    pub fn has_ended(&self, task: TaskId) -> bool {
+        self.tasks.get(task).is_none_or(|task| !matches!(task.state, super::tasks::State::Pending(_)))
+    }
+
+    /// By its identity: its number is its place in a table.
+    fn place<H: Canonical>(&self, vm: u64, hash: &mut H) {
+        self.vms.get(vm).map(|slot| slot.id).hash(hash);
+    }
+
+    fn seat<H: Canonical>(&self, seat: Seat, hash: &mut H) {
+        std::mem::discriminant(&seat).hash(hash);
+        if let Seat::Leaf(node) = seat {
+            node.hash(hash);
+        }
+    }
+
+    fn purse_of<H: Canonical>(&self, purse: Option<Purse>, hash: &mut H) {
+        purse.map(|purse| purse as u32).hash(hash);
+    }
+
+    fn alarm<H: Canonical>(&self, alarm: &Alarm, hash: &mut H) {
+        std::mem::discriminant(alarm).hash(hash);
+        match alarm {
+            Alarm::Look(vm) => self.place(*vm, hash),
+            Alarm::Expire(task) => self.task(Some(TaskId(*task)), hash),
+            Alarm::Call(_) | Alarm::Domains => {}
+        }
+    }
+
+    /// A task by what it is of: one VM has one that runs or has ended, and others that wait in order.
+    fn task<H: Canonical>(&self, task: Option<TaskId>, hash: &mut H) {
+        let task = task.and_then(|task| self.tasks.get(task));
+        task.map(|task| (task.cancelling, task.cancellable)).hash(hash);
+        if let Some(vm) = task.and_then(|task| task.vm) {
+            self.place(vm, hash);
+        }
+    }
+
+    fn owner<H: Canonical>(&self, owner: &Owner, hash: &mut H) {
+        std::mem::discriminant(owner).hash(hash);
+        match owner {
+            Owner::Seat(vm, seat) => {
+                self.place(*vm, hash);
+                self.seat(*seat, hash);
+            }
+            Owner::Record(vm, node, row) => {
+                self.place(*vm, hash);
+                node.hash(hash);
+                std::mem::discriminant(row).hash(hash);
+            }
+            Owner::Commit(vm, node) => {
+                self.place(*vm, hash);
+                node.hash(hash);
+            }
+            Owner::Intent(vm, before) => {
+                self.place(*vm, hash);
+                before.hash(hash);
+            }
+            Owner::Settle(vm) | Owner::Abandon(vm) | Owner::Restate(vm) | Owner::Watch(vm) => self.place(*vm, hash),
+            Owner::Rows(vm, rows) => {
+                self.place(*vm, hash);
+                rows.len().hash(hash);
+            }
+            Owner::Client { vm, row, call: _, answer: _ } => {
+                self.place(*vm, hash);
+                hash.debug(row);
+            }
+            Owner::Call(_, kind) => std::mem::discriminant(kind).hash(hash),
+            Owner::WatchDomains | Owner::Domains | Owner::Nobody => {}
+        }
+    }
+
+    fn vm<H: Canonical>(&self, vm: u64, slot: &Slot, hash: &mut H) {
+        let Slot {
+            id,
+            text: _,
+            rows,
+            aside,
+            job,
+            look_wanted,
+            look_after,
+            look_pause,
+            look_alarm,
+            seen,
+            seen_at,
+            verdict,
+            glance,
+            askers,
+            repairs,
+            stragglers,
+            ended,
+            made,
+            constructing,
+            watched,
+            unsure,
+            unsure_after,
+        } = slot;
+        let later = |at: &u64| (*at).max(self.now.mono);
+        (id, aside, look_wanted, later(look_after), later(look_pause), look_alarm.is_some()).hash(hash);
+        rows.fingerprint(hash);
+        (verdict, repairs, stragglers.len(), askers.len(), watched).hash(hash);
+        (made.map(|(domid, made)| (domid, made.mono)), constructing.map(|at| later(&at))).hash(hash);
+        seen.is_some().hash(hash);
+        if let Some(seen) = seen {
+            hash.shared(seen);
+        }
+        if let Some(Glance { procedure, started, askers }) = glance {
+            (seen_at > started, askers.len()).hash(hash);
+            procedure.iter().for_each(|procedure| procedure.fingerprint(hash));
+        }
+        if let Some(ended) = ended {
+            self.task(ended.task, hash);
+            match &ended.result {
+                Ok(_) => hash.write_u8(1),
+                Err(failure) => hash.debug(failure),
+            }
+        }
+        unsure.len().hash(hash);
+        if !unsure.is_empty() {
+            later(unsure_after).hash(hash);
+            hash.debug(unsure);
+        }
+        self.queues.iter(vm).for_each(|Queued { op, task }| {
+            hash.debug(op);
+            self.task(Some(*task), hash);
+        });
+        std::mem::discriminant(job).hash(hash);
+        match job {
+            Job::Rest | Job::Settle | Job::Restate => {}
+            Job::Look { procedure, started } => {
+                (seen_at > started).hash(hash);
+                procedure.iter().for_each(|procedure| procedure.fingerprint(hash));
+            }
+            Job::Begin(active) | Job::Run(active) | Job::Rows(active) => self.in_progress(active, hash),
+        }
+    }
+
+    fn in_progress<H: Canonical>(&self, active: &Active, hash: &mut H) {
+        let Active {
+            op,
+            task,
+            run,
+            // Its plan has been made of it, and each micro-op has what it needs of it.
+            subject: _,
+            domid,
+            result,
+            cancelling,
+            forced,
+            flights,
+            expiry,
+            subtasks: _,
+            changes,
+        } = active;
+        hash.debug(op);
+        self.task(*task, hash);
+        run.fingerprint(hash);
+        (domid, result.is_some(), cancelling, forced, expiry.is_some()).hash(hash);
+        hash.unordered(flights, |hash, (node, _, shielded)| (node, shielded).hash(hash));
+        changes.iter().for_each(|(node, change)| (node, change).hash(hash));
+    }
+}

@@ -1,0 +1,145 @@
+//! The host's state in one hash, for explorers: what two hosts with the same one do from here on is the same.
+//!
+//! Left out is what nothing depends on: counters that only name things, traces and tallies, how much CPU time was
+//! used and when a guest began. Who waits for what follows from the effects in flight.
+
+use super::device::DeviceKey;
+use super::effect::{Flight, Stage};
+use super::event::Event;
+use super::guest::Guest;
+use super::hypervisor::Domain;
+use super::process::Running;
+use super::world::World;
+use crate::canon::Canon;
+use std::hash::Hash;
+use xenops_core::host::{Canonical, DomId, Request};
+use xenops_core::machine::EffectId;
+
+impl World {
+    /// Its whole state; `purpose` says what an effect is called.
+    pub fn fingerprint(&self, purpose: &dyn Fn(EffectId) -> u64, hash: &mut Canon) {
+        hash.unordered(&self.flights, |hash, (effect, flight)| {
+            purpose(EffectId(*effect)).hash(hash);
+            self.flight(flight, hash);
+        });
+        self.remains(Some(purpose), hash);
+        (self.outcomes.len(), self.notices.len()).hash(hash);
+    }
+
+    /// What of it a daemon's death, or its own, could make a difference to: requests that are being carried out, but
+    /// not who waits for what.
+    pub fn fingerprint_of_remains(&self, hash: &mut Canon) {
+        let due = |flight: &&Flight| matches!(flight.stage, Stage::Due(_) | Stage::DuePartly(_));
+        hash.unordered(self.flights.values().filter(due), |hash, flight| self.flight(flight, hash));
+        self.remains(None, hash);
+    }
+
+    fn remains(&self, purpose: Option<&dyn Fn(EffectId) -> u64>, hash: &mut Canon) {
+        let effects = |effects: &[u64], hash: &mut Canon| {
+            if let Some(purpose) = purpose {
+                hash.unordered(effects, |hash, effect| purpose(EffectId(*effect)).hash(hash));
+            }
+        };
+        self.now.boot.hash(hash);
+        self.store.fingerprint(hash);
+        self.hypervisor.memory().hash(hash);
+        hash.unordered(self.hypervisor.iter(), |hash, (domid, domain)| {
+            self.domain(domid, domain, hash);
+            effects(&domain.leaving, hash);
+        });
+        hash.unordered(self.devices.iter(), |hash, device: (&DeviceKey, _)| device.hash(hash));
+        hash.unordered(self.nics.vifs(), |hash, vif| vif.hash(hash));
+        hash.unordered(self.nics.taps(), |hash, tap| tap.hash(hash));
+        hash.unordered(self.processes.iter(), |hash, process| {
+            self.process(process, hash);
+            effects(&process.killers, hash);
+        });
+        self.attachments.fingerprint(hash);
+        hash.unordered(self.storage.datapaths(), |hash, datapath| datapath.hash(hash));
+        hash.unordered(self.storage.epochs(), |hash, epoch| epoch.hash(hash));
+        self.images.fingerprint(&self.lineages, hash);
+        hash.unordered(&self.disk.left, |hash, file| file.hash(hash));
+        self.disk.full.hash(hash);
+        self.events(purpose, hash);
+    }
+
+    /// What is to come. Of what comes at the same moment only what is of the same domain has an order.
+    fn events(&self, purpose: Option<&dyn Fn(EffectId) -> u64>, hash: &mut Canon) {
+        let mut before: Vec<(u64, Option<DomId>)> = Vec::new();
+        hash.unordered(self.queue.iter(), |hash, (at, event)| {
+            let domid = self.domain_of(event);
+            if let (Event::Effect(effect), Some(purpose)) = (event, purpose) {
+                purpose(EffectId(*effect)).hash(hash);
+            }
+            if matches!(event, Event::Effect(_)) && purpose.is_none() {
+                return;
+            }
+            at.hash(hash);
+            before.iter().filter(|other| **other == (at, domid)).count().hash(hash);
+            before.push((at, domid));
+            self.event(event, hash);
+        });
+    }
+
+    fn domain_of(&self, event: &Event) -> Option<DomId> {
+        match event {
+            Event::Backend(key) | Event::Frontend(key) => Some(key.domid),
+            Event::Process(pid) | Event::End(pid) => self.processes.all.get(pid)?.spawn.domid,
+            Event::Guest(domid, _) | Event::Leave(domid) | Event::Console(domid) => Some(*domid),
+            Event::Effect(_) | Event::Scrubbed(_) | Event::Notice(_) => None,
+        }
+    }
+
+    fn domain<H: Canonical>(&self, domid: DomId, domain: &Domain, hash: &mut H) {
+        let Domain { info: _, flavour, max_vcpus, shadow, introduced, guest, ports, since: _, waits: _, leaving: _ } =
+            domain;
+        domid.hash(hash);
+        domain.told(self.now.mono).hash(hash);
+        (flavour, max_vcpus, shadow, introduced, ports).hash(hash);
+        let Guest { lineage, generation, life, traits, drivers, asleep, console: _, parked, began: _ } = guest;
+        (life, traits, drivers, asleep, parked).hash(hash);
+        if let Some(lineage) = lineage {
+            self.lineages.fingerprint(*lineage, *generation, hash);
+        }
+    }
+
+    fn process<H: Canonical>(&self, process: &Running, hash: &mut H) {
+        let Running { pid: _, spawn, shown, ready, of_this_daemon, told, steps, reads, next, waits: _, killers: _ } =
+            process;
+        (spawn, shown, ready, of_this_daemon).hash(hash);
+        (told, steps, reads, next.map(|(at, _)| at)).hash(hash);
+    }
+
+    fn flight<H: Canonical>(&self, flight: &Flight, hash: &mut H) {
+        let Flight { stage, timer, back, hidden } = flight;
+        std::mem::discriminant(stage).hash(hash);
+        (timer.map(|(at, _)| at), back, hidden).hash(hash);
+        match stage {
+            Stage::Due(request) | Stage::DuePartly(request) => {
+                request.hash(hash);
+                if let Request::OpenImage { stream, .. } = &**request {
+                    self.images.shut().any(|shut| shut == stream).hash(hash);
+                }
+            }
+            Stage::Waits(wait) => wait.hash(hash),
+            Stage::Goes(missing) => missing.hash(hash),
+            Stage::Answered(outcome) => outcome.fingerprint(hash),
+        }
+    }
+
+    fn event<H: Canonical>(&self, event: &Event, hash: &mut H) {
+        std::mem::discriminant(event).hash(hash);
+        match event {
+            Event::Effect(_) => {}
+            Event::Backend(key) | Event::Frontend(key) => key.hash(hash),
+            Event::Process(pid) | Event::End(pid) => {
+                let process = self.processes.all.get(pid);
+                process.map(|process| (process.spawn.role, process.spawn.domid, process.spawn.process)).hash(hash);
+            }
+            Event::Guest(domid, step) => (domid, step).hash(hash),
+            Event::Leave(domid) | Event::Console(domid) => domid.hash(hash),
+            Event::Scrubbed(kib) => kib.hash(hash),
+            Event::Notice(token) => token.hash(hash),
+        }
+    }
+}
