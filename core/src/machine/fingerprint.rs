@@ -183,11 +183,14 @@ impl Machine {
             watched,
             unsure,
             unsure_after,
+            given_up,
+            // Only told.
+            trouble: _,
         } = slot;
         let later = |at: &u64| (*at).max(self.now.mono);
         (id, aside, look_wanted, later(look_after), later(look_pause), look_alarm.is_some()).hash(hash);
         rows.fingerprint(hash);
-        (verdict, repairs, stragglers.len(), askers.len(), watched).hash(hash);
+        (verdict, repairs, given_up, stragglers.len(), askers.len(), watched).hash(hash);
         (made.map(|(domid, made)| (domid, made.mono)), constructing.map(|at| later(&at))).hash(hash);
         seen.is_some().hash(hash);
         if let Some(seen) = seen {

@@ -49,5 +49,8 @@ pub mod search;
 pub mod state;
 pub mod windows;
 
+mod prints;
+mod talk;
+
 #[cfg(test)]
 mod tests;

@@ -1,32 +1,24 @@
 //! One state: the machine, its host, what is between them, and what the oracle knows.
 
-use super::moves::Move;
 use super::scope::{Budget, WORKERS};
-use crate::action::{Action, Target};
-use crate::canon::{Canon, Digest, EPOCH, Memo, Names};
+use crate::action::Action;
+use crate::canon::{Digest, EPOCH, Names};
 use crate::client::Asked;
 use crate::journal::Journal;
-use crate::ledger::{Ended, Key, Ledger, View};
+use crate::ledger::{Key, Ledger, View};
 use crate::oracle::domains::{Domains, Event, What};
 use crate::oracle::records::Shelf;
 use crate::oracle::rest::{self, Picture};
 use crate::oracle::{Checked, Violation, state, storage};
 use crate::shared::Shared;
 use crate::swarm::Swarm;
-use crate::trace::{self, Trace};
+use crate::trace::Trace;
 use crate::world::{Choices, World};
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use xenops_core::host::{Canonical, Entry, Fault, Outcome, Reply, Request, Token};
-use xenops_core::interface::task::State as TaskState;
-use xenops_core::interface::{Answer, Call, Error};
+use xenops_core::host::{Entry, Fault, Outcome, Reply, Request, Token};
 use xenops_core::machine::effect::straggler_token;
-use xenops_core::machine::{
-    CallId, ClientId, Config, Effect, EffectId, Effects, Flights, Input, Landing, Machine, TaskId,
-};
-
-const CLIENT: ClientId = ClientId(1);
+use xenops_core::machine::{CallId, Config, EffectId, Effects, Flights, Input, Landing, Machine, TaskId};
 
 /// A request that the host has not begun.
 #[derive(Clone, Debug)]
@@ -41,7 +33,7 @@ pub struct Waiting {
 
 /// What a call was for.
 #[derive(Clone, Debug)]
-enum Who {
+pub(super) enum Who {
     /// It asks for an operation.
     Op(Asked),
     /// It asks how a task stands.
@@ -57,7 +49,7 @@ pub struct State {
     pub(super) machine: Machine,
     pub(super) world: World,
     pub(super) journal: Shared<Journal>,
-    flights: Flights,
+    pub(super) flights: Flights,
     /// Asked of the host and not begun, in order.
     pub(super) asked: Vec<Waiting>,
     /// Ended, and the machine does not know it.
@@ -70,16 +62,16 @@ pub struct State {
     pub(super) wants: Vec<Vec<Action>>,
     /// What may still go wrong.
     pub(super) left: Budget,
-    calls: BTreeMap<CallId, Who>,
-    next_call: u64,
-    life: u8,
-    ledger: Shared<Ledger>,
-    shelf: Shared<Shelf>,
-    domains: Shared<Domains>,
-    events: Vec<Event>,
-    records: Shared<BTreeMap<String, Digest>>,
-    names: Shared<Names>,
-    first: Arc<Picture>,
+    pub(super) calls: BTreeMap<CallId, Who>,
+    pub(super) next_call: u64,
+    pub(super) life: u8,
+    pub(super) ledger: Shared<Ledger>,
+    pub(super) shelf: Shared<Shelf>,
+    pub(super) domains: Shared<Domains>,
+    pub(super) events: Vec<Event>,
+    pub(super) records: Shared<BTreeMap<String, Digest>>,
+    pub(super) names: Shared<Names>,
+    pub(super) first: Arc<Picture>,
     /// Steps from the beginning.
     pub(super) steps: u32,
     /// What happened, where that is wanted.
@@ -126,167 +118,13 @@ impl State {
         Ok(state)
     }
 
-    fn note(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
         let (mono, step) = (self.world.now().mono - EPOCH.min(self.world.now().mono), u64::from(self.steps));
         self.trace.line(mono, step, text);
     }
 
-    fn view(&self) -> View<'_> {
+    pub(super) fn view(&self) -> View<'_> {
         View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm }
-    }
-
-    /// The client asks for the next thing of every VM of which it waits for nothing.
-    pub fn clients_ask(&mut self) -> Checked {
-        for place in 0..self.wants.len() {
-            let waits = self.pending.iter().any(|(_, of)| *of == place);
-            if !waits && let Some(action) = self.wants[place].pop() {
-                self.ask(place, action)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The client asks for something of a VM.
-    fn ask(&mut self, place: usize, action: Action) -> Checked {
-        let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
-        let swarm = self.swarm.clone();
-        let target = Target { shape: &swarm.shapes[place], id, exported: None, task: 0 };
-        let call = action.call(&target, &mut Choices::nothing());
-        let asked = Asked { action, place, id };
-        self.ledger.asking(&asked);
-        if action.is_awaited() {
-            let intact = self.ledger.intact(place, &self.view());
-            let key = Key::Call(self.next_call);
-            self.ledger.asked(key, asked.clone(), intact, 0);
-            self.pending.push((key, place));
-        }
-        self.call(Who::Op(asked), call)
-    }
-
-    fn call(&mut self, who: Who, call: Call) -> Checked {
-        let mut effects = Effects::new();
-        self.say(who, call, &mut effects);
-        self.carry_out(effects)
-    }
-
-    fn say(&mut self, who: Who, call: Call, effects: &mut Effects) {
-        let number = CallId(self.next_call);
-        self.next_call += 1;
-        self.calls.insert(number, who);
-        let request = xenops_core::interface::Request { debug_info: "x".into(), call };
-        self.handle(Input::Call { call: number, client: CLIENT, request }, effects);
-    }
-
-    fn handle(&mut self, input: Input, effects: &mut Effects) {
-        self.note(|| trace::input(&input));
-        let before = effects.len();
-        self.machine.handle(self.world.now(), input, effects);
-        for effect in before..effects.len() {
-            self.note(|| trace::effect(&effects[effect]));
-        }
-    }
-
-    fn tell(&mut self, input: Input) -> Checked {
-        let mut effects = Effects::new();
-        self.handle(input, &mut effects);
-        self.carry_out(effects)
-    }
-
-    /// Replies are given, and who waits for a task is told of its end, before anything is asked of the host.
-    fn carry_out(&mut self, mut effects: Effects) -> Checked {
-        self.give_replies(&mut effects)?;
-        let has_ended = |key: &Key, machine: &Machine| match key {
-            Key::Task(task) => machine.has_ended(TaskId(*task)),
-            Key::Call(_) => false,
-        };
-        while let Some(at) = self.pending.iter().position(|(key, _)| has_ended(key, &self.machine)) {
-            let (Key::Task(task), _) = self.pending[at] else { break };
-            self.say(Who::Stat(TaskId(task)), Call::TaskStat { id: task.to_string() }, &mut effects);
-            self.give_replies(&mut effects)?;
-            self.say(Who::Nobody, Call::TaskDestroy { id: task.to_string() }, &mut effects);
-            self.give_replies(&mut effects)?;
-        }
-        for effect in effects {
-            match effect {
-                Effect::Do { effect, request, deadline } => {
-                    if !self.flights.depart(effect, deadline) {
-                        return Err(Violation::new("machine", format!("{effect:?} was asked for twice")));
-                    }
-                    // What only looks on, and what is the daemon's own, is begun at once.
-                    if request.is_wait() || request.is_own() {
-                        self.world.start(effect, request);
-                        self.drain();
-                    } else {
-                        self.asked.push(Waiting { effect, request, aborted: false });
-                    }
-                }
-                Effect::Abort { effect, deadline } => {
-                    self.flights.hasten(effect, deadline);
-                    match self.asked.iter_mut().find(|waiting| waiting.effect == effect) {
-                        Some(waiting) => waiting.aborted = true,
-                        None => self.world.abort(effect),
-                    }
-                    self.drain();
-                }
-                Effect::Reply { .. } => {}
-            }
-        }
-        self.look()?;
-        self.clients_ask()
-    }
-
-    fn give_replies(&mut self, effects: &mut Effects) -> Checked {
-        let mut at = 0;
-        while at < effects.len() {
-            if matches!(effects[at], Effect::Reply { .. }) {
-                let Effect::Reply { call, reply } = effects.remove(at) else { continue };
-                self.replied(call, reply)?;
-            } else {
-                at += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn replied(&mut self, call: CallId, reply: Result<Answer, Error>) -> Checked {
-        let Some(who) = self.calls.remove(&call) else {
-            return Err(Violation::new("calls", format!("call {call} was answered twice, or to nobody")));
-        };
-        match who {
-            Who::Nobody => Ok(()),
-            Who::Op(asked) if asked.action.has_task() => {
-                let Ok(Answer::TaskId(id)) = reply else { return Ok(()) };
-                let key = Key::Task(id.parse().unwrap_or(u64::MAX));
-                let intact = self.ledger.intact(asked.place, &self.view());
-                self.pending.push((key, asked.place));
-                self.ledger.asked(key, asked, intact, 0);
-                Ok(())
-            }
-            Who::Op(_) => {
-                let how = match reply {
-                    Ok(_) => Ended::Well,
-                    Err(Error::Cancelled(_)) => Ended::Cancelled,
-                    Err(_) => Ended::Badly,
-                };
-                self.ended(Key::Call(call.0), how)
-            }
-            Who::Stat(task) => {
-                let Ok(Answer::Task(shown)) = reply else { return self.ended(Key::Task(task.0), Ended::Badly) };
-                let how = match (&shown.state, shown.state.error()) {
-                    (TaskState::Completed { .. }, _) => Ended::Well,
-                    (_, Some(Error::Cancelled(_))) => Ended::Cancelled,
-                    _ => Ended::Badly,
-                };
-                self.ended(Key::Task(task.0), how)
-            }
-        }
-    }
-
-    fn ended(&mut self, key: Key, how: Ended) -> Checked {
-        self.note(|| format!("  {key:?} has ended: {how:?}"));
-        self.pending.retain(|(pending, _)| *pending != key);
-        let view = View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
-        self.ledger.ended(key, how, &view).map(|_| ())
     }
 
     /// What the host has to say is taken from it.
@@ -400,20 +238,6 @@ impl State {
             Some(deadline) if deadline <= mono => self.tell(Input::Tick),
             _ => Ok(()),
         }
-    }
-
-    /// The client cancels what it waits for.
-    pub(super) fn client_cancels(&mut self, at: usize) -> Checked {
-        let (Key::Task(task), _) = self.pending[at] else { return Ok(()) };
-        if let Some(op) = self.ledger.get_mut(self.pending[at].0) {
-            op.cancelled = true;
-        }
-        self.call(Who::Nobody, Call::TaskCancel { id: task.to_string() })
-    }
-
-    /// Whether it has cancelled that already.
-    pub(super) fn is_cancelled(&self, key: Key) -> bool {
-        self.ledger.pending().any(|(of, op)| of == key && op.cancelled)
     }
 
     /// The daemon is killed and starts again. Among how many things the host chose each time.
@@ -538,61 +362,6 @@ impl State {
         }
     }
 
-    /// What a crash would find, in one hash.
-    pub(super) fn remains(&self, memo: &Memo) -> u64 {
-        let order: Vec<u8> = (0..self.wants.len() as u8).collect();
-        let names = self.names.at(self.world.now().mono, &order);
-        let mut hash = Canon::new(&names, memo);
-        self.world.fingerprint_of_remains(&mut hash);
-        hash.digests(self.records.values());
-        self.ledger.fingerprint(&mut hash);
-        self.asked.iter().any(|waiting| matches!(waiting.request, Request::Append(_))).hash(&mut hash);
-        self.left.hash(&mut hash);
-        hash.finish()
-    }
-
-    /// Which VM something is of that can happen; none where it is of several.
-    pub(super) fn subject(&self, what: &Move) -> Option<usize> {
-        let vm = match what {
-            Move::Hear(at) => self.machine.subject(self.answered[*at].0),
-            Move::Notice(at) => self.machine.noticed_vm(self.notices[*at]),
-            Move::Do(at, _) | Move::Stop(at) => self.machine.subject(self.asked[*at].effect),
-            _ => None,
-        }?;
-        self.swarm.shapes.iter().position(|shape| shape.is(vm))
-    }
-
-    /// The state in one hash, with equal VMs in this order.
-    pub fn fingerprint(&self, order: &[u8], memo: &Memo) -> u64 {
-        let names = self.names.at(self.world.now().mono, order);
-        let fresh = Canon::new(&names, memo);
-        let purpose = |effect: EffectId| self.machine.purpose(effect, fresh.clone()).unwrap_or(0);
-        let mut hash = fresh.clone();
-        self.machine.fingerprint(&mut hash);
-        self.world.fingerprint(&purpose, &mut hash);
-        hash.unordered(&self.asked, |hash, waiting| {
-            purpose(waiting.effect).hash(hash);
-            (&waiting.request, waiting.aborted).hash(hash);
-        });
-        // Appends become durable in their order.
-        for waiting in self.asked.iter().filter(|waiting| matches!(waiting.request, Request::Append(_))) {
-            purpose(waiting.effect).hash(&mut hash);
-        }
-        hash.unordered(&self.answered, |hash, (effect, outcome)| {
-            purpose(*effect).hash(hash);
-            outcome.fingerprint(hash);
-        });
-        hash.unordered(&self.notices, |hash, token| token.hash(hash));
-        hash.unordered(self.flights.iter(), |hash, (effect, deadline)| (purpose(effect), deadline).hash(hash));
-        hash.digests(self.records.values());
-        self.ledger.fingerprint(&mut hash);
-        hash.unordered(self.wants.iter().enumerate(), |hash, (n, wants)| {
-            hash.write_u64((1 << 32) + n as u64);
-            wants.hash(hash);
-        });
-        self.left.hash(&mut hash);
-        hash.finish()
-    }
 }
 
 fn config(swarm: &Swarm, world: &World, life: u8) -> Config {

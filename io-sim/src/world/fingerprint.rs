@@ -86,7 +86,7 @@ impl World {
             Event::Backend(key) | Event::Frontend(key) => Some(key.domid),
             Event::Process(pid) | Event::End(pid) => self.processes.all.get(pid)?.spawn.domid,
             Event::Guest(domid, _) | Event::Leave(domid) | Event::Console(domid) => Some(*domid),
-            Event::Effect(_) | Event::Scrubbed(_) | Event::Notice(_) => None,
+            Event::Effect(_) | Event::Scrubbed(_) | Event::Notice(_) | Event::Census => None,
         }
     }
 
@@ -130,7 +130,7 @@ impl World {
     fn event<H: Canonical>(&self, event: &Event, hash: &mut H) {
         std::mem::discriminant(event).hash(hash);
         match event {
-            Event::Effect(_) => {}
+            Event::Effect(_) | Event::Census => {}
             Event::Backend(key) | Event::Frontend(key) => key.hash(hash),
             Event::Process(pid) | Event::End(pid) => {
                 let process = self.processes.all.get(pid);
