@@ -132,8 +132,10 @@ impl Ledger {
                 start_asked,
                 intact,
                 doomed,
+                asked_again,
             } = place;
             (reboot_lost, restarts, run_asked, made, stopped, before, start_asked, intact, doomed).hash(hash);
+            asked_again.hash(hash);
             for op in ops.values().filter(|op| op.asked.place == n) {
                 let Op { asked, seq, intact, cancelled, committed, unwatched, overtaken, faults: _ } = op;
                 (asked.action, intact, cancelled, committed, unwatched, overtaken.is_some()).hash(hash);
