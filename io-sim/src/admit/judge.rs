@@ -424,10 +424,16 @@ fn is_chatter(line: &str) -> bool {
     ["info:", "stdout:", "stderr:"].iter().any(|prefix| line.starts_with(prefix))
 }
 
-/// A line without its numbers.
+/// A line without its numbers, without the random end of a file's name, and without what the guest's disk says that its
+/// kernel is to be told.
 fn form(line: &str) -> String {
+    let known = match line.split_once(' ') {
+        Some(("kernel" | "ramdisk", _)) => line.rsplit_once('.').map_or(line, |(name, _)| name),
+        Some(("args", _)) => "args",
+        _ => line,
+    };
     let mut form = String::new();
-    for c in line.chars() {
+    for c in known.chars() {
         match c.is_ascii_digit() {
             true if form.ends_with('0') => {}
             true => form.push('0'),

@@ -361,7 +361,6 @@ impl State {
             None => Ok(()),
         }
     }
-
 }
 
 fn config(swarm: &Swarm, world: &World, life: u8) -> Config {

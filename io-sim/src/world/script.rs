@@ -242,6 +242,8 @@ impl World {
 
     /// A boot loader: finds a kernel on the guest's disk and leaves it in a file.
     pub(super) fn bootloader_runs(&mut self, pid: u32) {
+        // On standard error, as all that it says about itself.
+        self.says(pid, "Using <class 'grub.GrubConf.Grub2ConfigFile'> to parse /boot/grub/grub.cfg");
         match self.mishap(&["fails", "dies", "hangs"]) {
             Some("fails") => {
                 self.says(pid, "RuntimeError: Unable to find partition containing kernel");
