@@ -89,7 +89,7 @@ impl Meaning<'_> {
     fn moment(&self, at: u64) -> u64 {
         match at.checked_sub(self.now) {
             Some(to_come) => 4 << 60 | to_come,
-            None => 5 << 60 | (self.now - at) / AGES,
+            None => (5 << 60) | ((self.now - at) / AGES),
         }
     }
 }

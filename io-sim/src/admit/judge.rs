@@ -421,7 +421,7 @@ fn moved_by(condition: &Condition) -> Option<By> {
 
 /// What a helper says of its progress, which nobody need hear.
 fn is_chatter(line: &str) -> bool {
-    ["info:", "stdout:", "stderr:"].iter().any(|prefix| line.starts_with(prefix))
+    line.is_empty() || ["info:", "stdout:", "stderr:"].iter().any(|prefix| line.starts_with(prefix))
 }
 
 /// A line without its numbers, without the random end of a file's name, and without what the guest's disk says that its

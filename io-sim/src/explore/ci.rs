@@ -37,8 +37,8 @@ fn every_op() -> Vec<&'static str> {
 /// Those that have to close; the longest first.
 pub fn scopes() -> Vec<Named> {
     let named = |name: String, scope| Named { name, scope };
-    let two = |op: &&str| named(format!("{op}, any two"), scope(1, &[op], ANY_TWO));
-    let mut all: Vec<Named> = ["reboot", "suspend", "resume", "start", "shutdown"].iter().map(|op| two(op)).collect();
+    let two = |op: &str| named(format!("{op}, any two"), scope(1, &[op], ANY_TWO));
+    let mut all: Vec<Named> = ["reboot", "suspend", "resume", "start", "shutdown"].into_iter().map(two).collect();
     let pairs = scope(2, &["start", "shutdown", "reboot"], ONE_CRASH);
     all.push(named("2 VMs: start, shutdown, reboot, a crash".to_owned(), pairs));
     all.push(named("every operation, any one".to_owned(), scope(1, &every_op(), ANY_ONE)));

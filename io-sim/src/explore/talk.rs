@@ -60,8 +60,8 @@ impl State {
         self.note(|| trace::input(&input));
         let before = effects.len();
         self.machine.handle(self.world.now(), input, effects);
-        for effect in before..effects.len() {
-            self.note(|| trace::effect(&effects[effect]));
+        for effect in &effects[before..] {
+            self.note(|| trace::effect(effect));
         }
     }
 
