@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 use xenops_benches::fleet::{self, FLEET};
 use xenops_benches::queue::Turns;
-use xenops_benches::recording::Recording;
+use xenops_benches::recording::{self, Recording};
 use xenops_benches::refusals::Refusals;
 
 /// The programs' own.
@@ -22,6 +22,7 @@ fn main() {
     refusals(&mut criterion);
     recordings(&mut criterion);
     opening(&mut criterion);
+    snapshots(&mut criterion);
     criterion.final_summary();
 }
 
@@ -80,4 +81,19 @@ fn opening(criterion: &mut Criterion) {
     criterion.benchmark_group("machine").sample_size(10).bench_function("open with 1000 VMs", |bencher| {
         bencher.iter(|| local.reopen());
     });
+}
+
+/// What a recording stops the daemon for when it goes on in another file: a copy of a machine, as text.
+fn snapshots(criterion: &mut Criterion) {
+    let mut local = fleet::local(FLEET);
+    (0..FLEET).for_each(|n| recording::start(&mut local, n));
+    let mut group = criterion.benchmark_group("machine");
+    group.sample_size(10).bench_function(format!("snapshot of {FLEET} running VMs"), |bencher| {
+        bencher.iter(|| serde_json::to_vec(&local.machine.clone()).expect("a machine is plain data"));
+    });
+    local.reopen();
+    group.sample_size(10).bench_function(format!("snapshot of {FLEET} VMs in doubt"), |bencher| {
+        bencher.iter(|| serde_json::to_vec(&local.machine.clone()).expect("a machine is plain data"));
+    });
+    group.finish();
 }

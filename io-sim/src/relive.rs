@@ -60,11 +60,11 @@ impl Lines {
 pub fn relive(path: &Path, trace: &mut Trace) -> Result<Relived, String> {
     let name = path.display();
     let mut lines = Lines::open(path)?;
-    let Some(Line::Opened(opened)) = lines.next()? else {
-        return Err(format!("{name} does not begin as a recording does"));
+    let (build, began, (mut replay, begins)) = match lines.next()? {
+        Some(Line::Opened(opened)) => (opened.build.clone(), opened.now.mono, Replay::open(*opened)),
+        Some(Line::Snapshot(was)) => (was.build.clone(), was.now.mono, (Replay::resume(*was), Ok(()))),
+        _ => return Err(format!("{name} does not begin as a recording does")),
     };
-    let (build, began) = (opened.build.clone(), opened.now.mono);
-    let (mut replay, begins) = Replay::open(*opened);
     let mut relived = Relived { inputs: 0, differs: None, build, ends: None };
     replay.effects().iter().for_each(|effect| trace.line(0, 0, || trace::effect(effect)));
     let tell = |what: &str, differs| {
@@ -79,7 +79,7 @@ pub fn relive(path: &Path, trace: &mut Trace) -> Result<Relived, String> {
     }
     while let Some(line) = lines.next()? {
         match line {
-            Line::Opened(_) => return Err(format!("{name}: two recordings are in one file")),
+            Line::Opened(_) | Line::Snapshot(_) => return Err(format!("{name}: two recordings are in one file")),
             Line::Ends(why) => relived.ends = Some(why),
             Line::Told(told) => {
                 let input = format!("input {}: {:?}", relived.inputs + 1, told.input);

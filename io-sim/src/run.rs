@@ -187,6 +187,8 @@ pub struct Run {
     events: Vec<Event>,
     first: Picture,
     batch: Vec<String>,
+    /// After each so many inputs the machine goes on as a copy that was read from its snapshot; 0: never.
+    copied_every: u64,
     recovering: u64,
     settled_at: (u64, u64),
     steps: u64,
@@ -201,12 +203,22 @@ pub struct Run {
 
 /// Run one seed, or one tape.
 pub fn run(seed: u64, choices: Choices, profile: Profile, trace: Trace) -> Outcome {
-    let mut run = Run::new(seed, choices, profile, trace);
-    let result = panic::caught(|| run.play()).unwrap_or_else(|text| Err(Violation::new("machine", text)));
-    run.outcome(result.err())
+    Run::new(seed, choices, profile, trace).played()
+}
+
+/// Run one seed; after each so many inputs the machine goes on as a copy that was read from its snapshot.
+pub fn run_on_copies(seed: u64, profile: Profile, every: u64) -> Outcome {
+    let mut run = Run::new(seed, Choices::seeded(seed), profile, Trace::default());
+    run.copied_every = every;
+    run.played()
 }
 
 impl Run {
+    fn played(mut self) -> Outcome {
+        let result = panic::caught(|| self.play()).unwrap_or_else(|text| Err(Violation::new("machine", text)));
+        self.outcome(result.err())
+    }
+
     fn outcome(mut self, violation: Option<Violation>) -> Outcome {
         for (kind, count) in self.world.tally().iter() {
             match Property::of_host(kind) {

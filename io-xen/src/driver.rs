@@ -14,7 +14,7 @@ use std::time::Duration;
 use xenops_core::host::{Entry, Fault, Now, Outcome, Request};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
-use xenops_core::machine::recording::{Line, Opened, Told, hash};
+use xenops_core::machine::recording::{Line, Opened, Snapshot, Told, hash};
 use xenops_core::machine::{CallId, ClientId, Config, Effect, EffectId, Effects, Flights, Input, Landing, Machine};
 use xenops_core::wire::{Connection, Incoming};
 
@@ -259,6 +259,10 @@ impl Decider {
         let told = input.clone();
         self.machine.handle(now, input, &mut self.effects);
         recorder.add(&Line::Told(Box::new(Told { now, input: told, effects: hash(&self.effects) })));
+        if recorder.is_full() {
+            let snapshot = Snapshot::of(&self.machine, crate::recorder::build());
+            recorder.go_on(&Line::Snapshot(Box::new(snapshot)));
+        }
     }
 
     fn input(&mut self, arrival: Arrival) -> Option<Input> {

@@ -346,3 +346,45 @@ fn what_a_daemon_recorded_until_it_was_killed_can_be_lived_through_again() {
     fs::write(&other, text.replacen(r#"{"Told""#, r#"{"Tolled""#, 1)).unwrap();
     assert!(relive(&other, &mut Trace::default()).unwrap_err().contains("line 2"));
 }
+
+/// A file that is full is gone on with in another, which can be lived through without it: operations are under way then.
+#[cfg(feature = "simulated")]
+#[test]
+fn each_file_of_a_long_recording_can_be_lived_through_by_itself() {
+    use xenops_io_sim::relive::relive;
+    use xenops_io_sim::trace::Trace;
+    let place = Place::new("rotation");
+    let recording = place.path("recording");
+    let mut command = place.command();
+    command.arg(format!("--record={}", recording.display())).arg("--record-limit=1");
+    let daemon = Daemon::start(command, &place.path("sockets"));
+    add(&daemon, A);
+    let nobody = "x".repeat(100_000);
+    let (oldest, snapshot) = (place.path("recording.4"), b"{\"Snapshot\":");
+    for _ in 0..200 {
+        if fs::read(&oldest).is_ok_and(|text| text.starts_with(snapshot)) {
+            break;
+        }
+        for (method, params) in
+            [("VM.start", json!({"id": A, "paused": false})), ("VM.shutdown", json!({"id": A, "timeout": null}))]
+        {
+            let task = daemon.call(method, params).unwrap();
+            let mut state = json!("Pending");
+            while state == json!("Pending") {
+                assert!(daemon.call("VM.stat", json!({"id": nobody})).is_err());
+                state = daemon.call("Task.stat", json!({"id": task})).unwrap()["state"][0].clone();
+            }
+            assert_eq!(state, json!("Completed"), "{method}");
+        }
+    }
+    daemon.kill();
+    for name in ["recording", "recording.1", "recording.2", "recording.3", "recording.4"] {
+        let file = place.path(name);
+        let text = fs::read(&file).unwrap();
+        assert!(text.starts_with(snapshot), "{name}");
+        assert!(text.len() < (1 << 20) + 200_000, "{} bytes", text.len());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let relived = relive(&file, &mut Trace::default()).unwrap();
+        assert_eq!((relived.differs, relived.ends.is_some()), (None, file != recording), "{name}");
+    }
+}

@@ -2,11 +2,12 @@
 
 use crate::interface::extra::BuildInfo;
 use crate::interface::{Vif, VmExtra, vm::BuilderInfo};
+use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// A change of one record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     /// VmExtra.
     Extra(ExtraChange),
@@ -15,7 +16,7 @@ pub enum Change {
 }
 
 /// A change of VmExtra.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ExtraChange {
     /// A fresh record.
     Create(Arc<VmExtra>),

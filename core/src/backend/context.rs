@@ -3,10 +3,11 @@
 use super::Settings;
 use crate::host::{DomId, HostFacts, Uuid};
 use crate::interface::{Vbd, Vif, Vm, VmExtra};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Configuration inside a micro-op. Rows that change later do not change it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     /// The VM.
     pub id: Uuid,

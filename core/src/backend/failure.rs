@@ -2,10 +2,11 @@
 
 use crate::host::{Fault, Outcome, Reply};
 use crate::interface::Error;
+use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
 /// A micro-op's failure; what remains in the world is the next look's to find out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Failure {
     /// The host refused a request; it was certainly not applied.
     Refused(Fault),

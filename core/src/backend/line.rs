@@ -5,6 +5,7 @@ use crate::host::{
     Attached, Batch, DomId, DomainAct, DomainInfo, Fault, Found, Handle, Now, Outcome, Process, Query, Reply, Request,
     StorageCall, Uuid, Wait,
 };
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -30,7 +31,7 @@ pub enum Ask {
 }
 
 /// The machine's answer, and when it was given.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     /// What came of it. `Handle` and `Uuid` answer `Number` and `Text`.
     pub outcome: Outcome,

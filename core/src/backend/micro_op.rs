@@ -2,10 +2,12 @@
 
 use crate::host::DomId;
 use crate::interface::{Disk, Network, Pairs, vif};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 
 /// A directory of scripts that run at a moment of a VM's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Hook {
     /// `vm-pre-shutdown`
     PreDestroy,
@@ -39,7 +41,7 @@ impl Hook {
 }
 
 /// What a guest is asked to do, or a domain is made to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// `poweroff`
     Poweroff,
@@ -64,7 +66,7 @@ impl Reason {
 }
 
 /// What `action-request` says of a domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ActionRequest {
     /// Absent: the domain is complete.
     None,
@@ -75,14 +77,14 @@ pub enum ActionRequest {
 }
 
 /// A micro-op. Devices are named as their rows are; the rows are in the context.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MicroOp {
     /// Read-only: what this VM's world is like.
     Look,
     /// Run a hook directory.
-    VmHookScript(Hook, &'static str),
+    VmHookScript(Hook, Cow<'static, str>),
     /// Later turns of it: the files that sort after this one.
-    VmHookScriptAfter(Hook, &'static str, String),
+    VmHookScriptAfter(Hook, Cow<'static, str>, String),
     /// Make the empty, paused domain, its xenstore tree and VmExtra.
     VmCreate,
     /// Build its memory and first state.
@@ -207,7 +209,7 @@ pub enum MicroOp {
 }
 
 /// Where the save helper's dialogue stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SaveTurn {
     /// The helper.
     pub process: crate::host::Handle,

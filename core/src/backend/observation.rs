@@ -3,9 +3,11 @@
 use crate::host::{DomId, DomainInfo, Nodes, Role};
 use crate::interface::Disk;
 use crate::interface::vbd::{Class, Qos, Scheduler};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The world of one VM.
-#[derive(Clone, Debug, Default, PartialEq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Observation {
     /// Domains that are this VM's: by handle, and tombstones not yet gone.
     pub domains: Vec<DomainSeen>,
@@ -23,7 +25,7 @@ pub struct Observation {
 }
 
 /// One domain of the VM.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct DomainSeen {
     /// From the hypervisor.
     pub info: DomainInfo,
@@ -56,10 +58,10 @@ pub struct DomainSeen {
 }
 
 /// One device of a domain.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct DeviceSeen {
     /// Back end kind: `vbd`, `qdisk`, `vif`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Device number.
     pub devid: u32,
     /// The row's device name, from the private data.

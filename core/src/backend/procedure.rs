@@ -4,6 +4,7 @@ use super::line::{Ask, Host, Line, Said};
 use super::{Context, Failure, MicroOp, Product, xc};
 use crate::host::hash::Fingerprint;
 use crate::host::{Canonical, Now};
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
@@ -24,12 +25,14 @@ pub enum Stepped {
     Over(Result<Product, Failure>),
 }
 
-/// A micro-op and the answers it has had. The future is a cache: a copy rebuilds it by replay.
+/// A micro-op and the answers it has had. The future is a cache: a copy, and what is read back, rebuilds it by replay.
+#[derive(Serialize, Deserialize)]
 pub struct Procedure {
     op: MicroOp,
     context: Arc<Context>,
     started: Now,
     history: Vec<(u64, Said)>,
+    #[serde(skip)]
     live: Option<Live>,
 }
 

@@ -18,7 +18,7 @@ macro_rules! answers {
         }
 
         /// The type of an answer, which each method has one of.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum Kind {
             $($(#[$doc])* $kind),+
         }

@@ -1,9 +1,10 @@
 //! The worker pool as a number: how many micro-ops may have a request in flight that is not a wait.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Who draws: an ordinary micro-op, or one that must not starve behind them (looks, clean-up, hard power-offs).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purse {
     /// The configured pool.
     Pool,
@@ -25,7 +26,7 @@ pub enum Turn {
 const RESERVE: u32 = 16;
 
 /// Two purses, each with those who wait for it: what is under way, then what is new, each first come first served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Budget<T> {
     limit: u32,
     used: [u32; 2],

@@ -101,7 +101,8 @@ impl Machine {
             ]);
             (uuid.clone(), shown)
         });
-        let settings: Pairs = self.observers.settings.iter().map(|(key, value)| (*key, value.clone())).collect();
+        let settings: Pairs =
+            self.observers.settings.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
         object([("observers", Value::Dict(observers.collect())), ("settings", Value::of(&settings))])
     }
 }

@@ -195,7 +195,7 @@ impl Machine {
                 true
             }
             Verdict::Repair(_, tell) => {
-                self.give_up(vm, tell, effects);
+                self.give_up(vm, &tell, effects);
                 self.begin_next(vm, effects);
                 // Where nothing has begun the alarm for the next look is still to be set.
                 true
@@ -383,7 +383,7 @@ impl Machine {
             let text = format!("vm's domain belongs to the instance {name:?}; ask that one");
             return Err(Error::InternalError(text));
         }
-        if let Some(Verdict::Stuck(tell)) = slot.verdict
+        if let Some(Verdict::Stuck(tell)) = &slot.verdict
             && !op.is_hard_poweroff()
         {
             return Err(Error::InternalError(format!("vm needs attention: {tell}")));

@@ -3,10 +3,34 @@
 use crate::host::Uuid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 /// A stream of numbers that only the 32 bytes and the count of draws decide.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Drawn", into = "Drawn")]
 pub(crate) struct Entropy(ChaCha8Rng);
+
+/// All that there is to a stream: its bytes, and how many words of it have been drawn.
+#[derive(Serialize, Deserialize)]
+struct Drawn {
+    seed: [u8; 32],
+    words: u64,
+}
+
+impl From<Entropy> for Drawn {
+    fn from(Entropy(stream): Entropy) -> Drawn {
+        let words = u64::try_from(stream.get_word_pos()).expect("a daemon draws four words at a time");
+        Drawn { seed: stream.get_seed(), words }
+    }
+}
+
+impl From<Drawn> for Entropy {
+    fn from(Drawn { seed, words }: Drawn) -> Entropy {
+        let mut entropy = Entropy::new(seed);
+        entropy.0.set_word_pos(words.into());
+        entropy
+    }
+}
 
 impl Entropy {
     pub(crate) fn new(seed: [u8; 32]) -> Entropy {
@@ -58,5 +82,18 @@ mod tests {
         let first = u8::from_str_radix(&derived_mac(0, "x")[..2], 16).unwrap();
         assert_eq!(first & 3, 2, "locally administered, unicast");
         assert_ne!(derived_mac(0, "x"), derived_mac(1, "x"));
+    }
+
+    #[test]
+    fn a_stream_that_is_read_back_goes_on() {
+        let mut entropy = Entropy::new([7; 32]);
+        for n in 0..200 {
+            let mut copy: Entropy = serde_json::from_str(&serde_json::to_string(&entropy).unwrap()).unwrap();
+            if n % 3 == 0 {
+                assert_eq!(copy.mac(), entropy.mac(), "{n}");
+            } else {
+                assert_eq!(copy.uuid(), entropy.uuid(), "{n}");
+            }
+        }
     }
 }

@@ -9,9 +9,10 @@ use crate::host::Request;
 use crate::host::time::SECOND;
 use crate::interface::Answer;
 use crate::recovery::Intent;
+use serde::{Deserialize, Serialize};
 
 /// An effect that has not come to its outcome.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Flight {
     pub(crate) owner: Owner,
     /// What it holds of the budget until its outcome.
@@ -19,7 +20,7 @@ pub(crate) struct Flight {
 }
 
 /// A request that waits for a worker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Parked {
     pub(crate) vm: u64,
     pub(crate) seat: Seat,
@@ -29,7 +30,7 @@ pub(crate) struct Parked {
 }
 
 /// Whose an effect is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Owner {
     /// A procedure's request.
     Seat(u64, Seat),
@@ -50,7 +51,13 @@ pub(crate) enum Owner {
     /// Rows that an operation changes at its end.
     Rows(u64, Vec<Row>),
     /// A row that a client changed; then this is the answer.
-    Client { vm: u64, row: Row, call: CallId, answer: Answer },
+    Client {
+        vm: u64,
+        row: Row,
+        call: CallId,
+        #[serde(with = "answered")]
+        answer: Answer,
+    },
     /// A VM's watch.
     Watch(u64),
     /// The watch on all domains.
@@ -63,8 +70,24 @@ pub(crate) enum Owner {
     Nobody,
 }
 
+/// An answer beside its kind, which on the wire follows from its call.
+mod answered {
+    use crate::interface::{Answer, Value, answer::Kind};
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::{Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(answer: &Answer, serializer: S) -> Result<S::Ok, S::Error> {
+        (answer.kind(), answer).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Answer, D::Error> {
+        let (kind, value) = <(Kind, Value)>::deserialize(deserializer)?;
+        Answer::decode(kind, &value).map_err(D::Error::custom)
+    }
+}
+
 /// Calls whose answer is the host's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum HostCall {
     Stat,
     Console,

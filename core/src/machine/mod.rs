@@ -15,6 +15,7 @@ mod fingerprint;
 mod finish;
 mod flight;
 mod invariant;
+mod listed;
 mod metadata;
 mod notice;
 mod observers;
@@ -52,6 +53,7 @@ use entropy::Entropy;
 use flight::{Flight, Owner, Parked};
 use queues::Queues;
 use rows::Key;
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 use slot::{Queued, Slot};
 use std::collections::BTreeMap;
@@ -60,7 +62,7 @@ use timers::{Alarm, Timers};
 use updates::{Object, Updates};
 
 /// Decides; never does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     config: Config,
     now: Now,

@@ -10,6 +10,7 @@ use crate::backend::{Observation, xc};
 use crate::host::time::MILLISECOND;
 use crate::host::{Canonical, DomId, DomainInfo, Outcome, Reply, Request, ShutdownCode, Token, Uuid};
 use crate::interface::DeviceId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
@@ -17,7 +18,7 @@ use std::hash::Hash;
 const LIST_PACE: u64 = 20 * MILLISECOND;
 
 /// What was last known of all domains, to tell which one a notice was about.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Domains {
     known: BTreeMap<DomId, (Uuid, Option<ShutdownCode>, bool)>,
     /// The level bit.

@@ -1,17 +1,19 @@
 //! Tracing settings that clients make. They are kept and shown in the diagnostics; no spans are exported.
 
 use crate::interface::{Call, Error, Pairs};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Observers by UUID, and the settings common to all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Observers {
     pub(crate) observers: BTreeMap<String, Observer>,
-    pub(crate) settings: BTreeMap<&'static str, String>,
+    pub(crate) settings: BTreeMap<Cow<'static, str>, String>,
 }
 
 /// One observer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Observer {
     pub(crate) name: String,
     pub(crate) attributes: Pairs,
@@ -62,7 +64,7 @@ impl Observers {
             Call::ObserverSetCompressTracingFiles { bool } => ("compress_tracing_files", bool.to_string()),
             _ => return None,
         };
-        self.settings.insert(setting.0, setting.1);
+        self.settings.insert(setting.0.into(), setting.1);
         Some(Ok(()))
     }
 

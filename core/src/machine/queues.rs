@@ -1,10 +1,11 @@
 //! The queues of all VMs: what waits on each, in order.
 
 use super::slab::place;
+use serde::{Deserialize, Serialize};
 
 /// All that wait stand in one table, which grows to the most that ever waited at once, on whichever VMs; a VM's queue
 /// is a chain in it. A VM on which nothing waits costs three numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Queues<T> {
     entries: Vec<Entry<T>>,
     /// The first of the entries that hold nothing.
@@ -13,13 +14,13 @@ pub struct Queues<T> {
     queues: Vec<Queue>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry<T> {
     item: Option<T>,
     next: Link,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Queue {
     first: Link,
     last: Link,

@@ -1,10 +1,10 @@
-//! A recording: what a machine was opened with, then each of its inputs, with hashes of the effects that came of them.
+//! A recording: what a machine was opened with, or all that it was, then each of its inputs, with hashes of the effects
+//! that came of them.
 
 use super::{Config, Effect, EffectId, Effects, Input, Machine};
 use crate::host::hash::Fingerprint;
 use crate::host::{Entry, Now};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::hash::Hasher;
 
 /// One line of a recording's file, as JSON.
@@ -12,6 +12,8 @@ use std::hash::Hasher;
 pub enum Line {
     /// The first: a machine is opened.
     Opened(Box<Opened>),
+    /// The first where the machine had lived before: what it was then.
+    Snapshot(Box<Snapshot>),
     /// What it is told.
     Told(Box<Told>),
     /// The recording ends here, though the machine went on, for this reason.
@@ -33,6 +35,17 @@ pub struct Opened {
     pub effects: u64,
 }
 
+/// All of a machine between two inputs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which build recorded it: another one may decide otherwise, or not know what to make of it.
+    pub build: String,
+    /// When it had its last input.
+    pub now: Now,
+    /// Itself.
+    pub machine: Machine,
+}
+
 /// One input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
@@ -42,6 +55,13 @@ pub struct Told {
     pub input: Input,
     /// Hash of the effects.
     pub effects: u64,
+}
+
+impl Snapshot {
+    /// Of this machine, by this build.
+    pub fn of(machine: &Machine, build: String) -> Snapshot {
+        Snapshot { build, now: machine.now, machine: machine.clone() }
+    }
 }
 
 /// Which build a program is, as recordings name it.
@@ -62,8 +82,6 @@ pub fn hash(effects: &[Effect]) -> u64 {
 pub struct Replay {
     machine: Machine,
     effects: Effects,
-    /// What was asked and has no outcome yet.
-    flights: BTreeSet<EffectId>,
 }
 
 /// How it lives otherwise than the recorded machine did.
@@ -81,15 +99,20 @@ impl Replay {
         let Opened { config, now, records, effects: expected, .. } = opened;
         let mut effects = Effects::new();
         let machine = Machine::open(config, now, records, &mut effects);
-        let mut replay = Replay { machine, effects, flights: BTreeSet::new() };
+        let replay = Replay { machine, effects };
         let result = replay.compare(expected);
         (replay, result)
+    }
+
+    /// Goes on with it as it was.
+    pub fn resume(snapshot: Snapshot) -> Replay {
+        Replay { machine: snapshot.machine, effects: Effects::new() }
     }
 
     /// Tells it the next thing.
     pub fn tell(&mut self, told: Told) -> Result<(), Differs> {
         if let Input::Done { effect, .. } = &told.input
-            && !self.flights.remove(effect)
+            && self.machine.flights.get(effect.0).is_none()
         {
             return Err(Differs::Unasked(*effect));
         }
@@ -103,11 +126,7 @@ impl Replay {
         &self.effects
     }
 
-    fn compare(&mut self, expected: u64) -> Result<(), Differs> {
-        self.flights.extend(self.effects.iter().filter_map(|effect| match effect {
-            Effect::Do { effect, .. } => Some(*effect),
-            _ => None,
-        }));
+    fn compare(&self, expected: u64) -> Result<(), Differs> {
         if hash(&self.effects) == expected { Ok(()) } else { Err(Differs::Effects(self.effects.clone())) }
     }
 }

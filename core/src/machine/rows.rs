@@ -6,12 +6,12 @@ use crate::host::{Canonical, Entry, Uuid};
 use crate::interface::extra::{QemuFrontend, Stored};
 use crate::interface::{DeviceId, Value, Vbd, Vif, Vm, VmExtra, decode::Decode};
 use crate::recovery::Intent;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 use std::sync::Arc;
 
 /// Records of one VM. Devices are ordered by name, as a directory lists them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rows {
     pub(crate) vm: Option<Arc<Vm>>,
     pub(crate) vbds: Arc<[Arc<Vbd>]>,
@@ -21,7 +21,7 @@ pub(crate) struct Rows {
 }
 
 /// One record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Row {
     Vm(Arc<Vm>),
     Vbd(Arc<Vbd>),

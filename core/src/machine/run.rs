@@ -3,6 +3,7 @@
 use crate::backend::{Failure, MicroOp, Procedure};
 use crate::host::Canonical;
 use crate::operation::Step;
+use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 
 /// Micro-ops of one group side by side, as upstream has it.
@@ -12,7 +13,7 @@ const MAX_PARALLEL_ATOMS: usize = 10;
 pub(crate) type NodeId = u32;
 
 /// The plan as an arena; its root is node 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     nodes: Vec<Node>,
     /// Nodes that may begin, in order.
@@ -22,7 +23,7 @@ pub(crate) struct Run {
     weight_done: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Node {
     parent: Option<NodeId>,
     /// Whether its beginning is a cancel point of the operation's own task: children of parallel groups
@@ -32,7 +33,7 @@ struct Node {
     kind: Kind,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Kind {
     /// The micro-op until it begins, its procedure from then on.
     Leaf {

@@ -1,14 +1,16 @@
 //! Numbered places that are reused, under numbers that are not.
 
+use serde::{Deserialize, Serialize};
+
 /// A number holds its place's index below and its turn above, so that a stale one finds nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
     filled: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Place<T> {
     turn: u32,
     value: Option<T>,

@@ -9,11 +9,12 @@ use crate::host::{DomId, Now, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
 use crate::recovery::Verdict;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A VM's place in the machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Slot {
     pub(crate) id: Uuid,
     /// The id's text, which stands in every key, path and error.
@@ -63,7 +64,7 @@ pub(crate) struct Slot {
 }
 
 /// Which procedure of a VM asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Seat {
     /// A micro-op of the running plan.
     Leaf(NodeId),
@@ -74,7 +75,7 @@ pub(crate) enum Seat {
 }
 
 /// What a VM is doing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
     /// Nothing.
     Rest,
@@ -93,7 +94,7 @@ pub(crate) enum Job {
 }
 
 /// An operation in progress.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Active {
     pub(crate) op: Operation,
     /// None: a repair, which nobody can cancel but a hard power-off.
@@ -115,21 +116,21 @@ pub(crate) struct Active {
 }
 
 /// An operation that waits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Queued {
     pub(crate) op: Operation,
     pub(crate) task: TaskId,
 }
 
 /// An operation that has ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ended {
     pub(crate) task: Option<TaskId>,
     pub(crate) result: Result<Option<Value>, Failure>,
 }
 
 /// A read-only look.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Glance {
     pub(crate) procedure: Option<Box<Procedure>>,
     pub(crate) started: u64,
@@ -137,7 +138,7 @@ pub(crate) struct Glance {
 }
 
 /// Who waits for a look, and for what of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Asker {
     Vm(CallId),
     Vbd(CallId, String),

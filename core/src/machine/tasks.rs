@@ -3,10 +3,12 @@
 use super::TaskId;
 use crate::host::{Now, time::SECOND};
 use crate::interface::{Error, Pairs, Value, task};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A task as the machine keeps it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
     /// The caller's tag.
     pub(crate) dbg: String,
@@ -15,7 +17,7 @@ pub(crate) struct Task {
     /// How far it is.
     pub(crate) state: State,
     /// Micro-ops it has begun, newest last, with what came of them.
-    pub(crate) subtasks: Vec<(&'static str, SubState)>,
+    pub(crate) subtasks: Vec<(Cow<'static, str>, SubState)>,
     /// A cancellation was asked for and may still have effect.
     pub(crate) cancelling: bool,
     /// Whether one could have effect.
@@ -31,7 +33,7 @@ pub(crate) struct Task {
 }
 
 /// A task's state; once ended it stays so.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Thousandths done.
     Pending(u32),
@@ -42,7 +44,7 @@ pub(crate) enum State {
 }
 
 /// What came of a subtask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SubState {
     /// Still at it.
     Pending,
@@ -56,7 +58,7 @@ pub(crate) enum SubState {
 const MOST_SUBTASKS: usize = 256;
 
 /// All tasks, and the order in which ended ones will be forgotten.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tasks {
     tasks: BTreeMap<TaskId, Task>,
     ended: VecDeque<TaskId>,
@@ -163,7 +165,7 @@ impl Task {
     /// A micro-op begins: where its end is to be noted.
     pub(crate) fn begin_subtask(&mut self, name: &'static str) -> Option<usize> {
         (self.subtasks.len() < MOST_SUBTASKS).then(|| {
-            self.subtasks.push((name, SubState::Pending));
+            self.subtasks.push((name.into(), SubState::Pending));
             self.subtasks.len() - 1
         })
     }
@@ -175,9 +177,7 @@ impl Task {
             dbg: self.dbg.clone(),
             ctime: self.created.unix_seconds(),
             state: self.state.show(),
-            subtasks: Pairs(
-                self.subtasks.iter().rev().map(|(name, state)| ((*name).to_owned(), state.show())).collect(),
-            ),
+            subtasks: Pairs(self.subtasks.iter().rev().map(|(name, state)| (name.to_string(), state.show())).collect()),
             debug_info: Pairs(vec![("cancel_points_seen".to_owned(), self.cancel_points.to_string())]),
             backtrace: "()".to_owned(),
             cancellable: self.cancellable,

@@ -1,9 +1,10 @@
 //! Moments at which something must be thought of again.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a moment is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Alarm {
     /// A VM may be looked at again.
     Look(u64),
@@ -19,8 +20,9 @@ pub(crate) enum Alarm {
 pub(crate) type AlarmKey = (u64, u64);
 
 /// Moments in order; those of one moment in the order they were set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timers {
+    #[serde(with = "super::listed")]
     alarms: BTreeMap<AlarmKey, Alarm>,
     set: u64,
 }

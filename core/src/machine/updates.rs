@@ -4,11 +4,12 @@ use super::TaskId;
 use crate::host::Uuid;
 use crate::interface::DeviceId;
 use crate::interface::dynamic::{Barrier, Id};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Anything that has a state, in less than its texts: each stands in the stream twice.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Object {
     /// A VM.
     Vm(Uuid),
@@ -38,16 +39,17 @@ impl Object {
 }
 
 /// The largest number given, what changed last under which number, and barriers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Updates {
     next: i64,
     by_number: BTreeMap<i64, Object>,
+    #[serde(with = "super::listed")]
     by_object: BTreeMap<Object, i64>,
     barriers: VecDeque<Stored>,
     most_barriers: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Stored {
     token: i64,
     number: i64,

@@ -2,10 +2,11 @@
 
 use super::timers::{AlarmKey, Timers};
 use super::{CallId, ClientId, TaskId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Who waits, by call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     /// The call that is being carried out: most are answered at once.
     present: Option<(CallId, Open)>,
@@ -21,7 +22,7 @@ pub(crate) struct Waiting {
     told: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Open {
     client: ClientId,
     /// Rings when the call has waited long enough.

@@ -19,9 +19,10 @@ pub use subject::Subject;
 use crate::backend::MicroOp;
 use crate::interface::Disk;
 use crate::recovery::Repair;
+use serde::{Deserialize, Serialize};
 
 /// A unit of a VM's queue. Durations are nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Operation {
     /// Create, build, plug, clear the mark; left paused.
     Start {

@@ -49,7 +49,7 @@ fn atomic(op: &MicroOp) -> Vec<Step> {
 }
 
 fn hook(hook: Hook, reason: &'static str) -> Step {
-    MicroOp::VmHookScript(hook, reason).into()
+    MicroOp::VmHookScript(hook, reason.into()).into()
 }
 
 fn start(force: bool, subject: &Subject) -> Vec<Step> {

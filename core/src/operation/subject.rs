@@ -1,10 +1,11 @@
 //! The rows of a VM that a plan is made from.
 
 use crate::interface::{Vbd, Vif, Vm};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A snapshot; rows that change later do not change the plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
     /// The VM's row.
     pub vm: Arc<Vm>,

@@ -22,7 +22,7 @@ pub fn decide(record: &Record, seen: &Observation, settings: &Settings, now: Now
     }
     let case = Case { record, seen, settings, now };
     if let Some(Goal::Rename(to)) = record.goal().filter(|_| !case.is_renamed()) {
-        return Verdict::Repair(Repair::Rename(*to), "it is being renamed");
+        return repair(Repair::Rename(*to), "it is being renamed");
     }
     let mut living: Vec<_> = seen.living().collect();
     living.sort_by_key(|domain| Reverse(case.rank(domain)));
@@ -40,8 +40,12 @@ struct Case<'a> {
     now: Now,
 }
 
-fn repair(repair: Repair, tell: &'static str) -> Verdict {
-    Verdict::Repair(repair, tell)
+pub(super) fn repair(repair: Repair, tell: &'static str) -> Verdict {
+    Verdict::Repair(repair, tell.into())
+}
+
+fn stuck(tell: &'static str) -> Verdict {
+    Verdict::Stuck(tell.into())
 }
 
 impl Case<'_> {
@@ -123,7 +127,7 @@ impl Case<'_> {
     fn with_duplicates(&self, domain: &DomainSeen, others: &[&DomainSeen]) -> Verdict {
         let powers_off = self.record.goal() == Some(&Goal::Poweroff) && self.record.committed();
         if !powers_off && others.iter().any(|other| other.has_run()) {
-            return Verdict::Stuck("two domains of it have run");
+            return stuck("two domains of it have run");
         }
         self.with_remains(domain, others)
     }
@@ -203,7 +207,7 @@ impl Case<'_> {
 
     fn with_fragment(&self, domain: &DomainSeen) -> Verdict {
         if domain.has_run() && domain.info.shutdown.is_none() && domain.info.total_pages > 0 {
-            return Verdict::Stuck("its domain has run and xenstore does not know it");
+            return stuck("its domain has run and xenstore does not know it");
         }
         if self.record.has_image() {
             return repair(Repair::FinishSuspend, "its resume did not come to its end and its image is good");
@@ -229,6 +233,6 @@ fn without_extra(domain: &DomainSeen) -> Verdict {
         if mutant!(UnrecordedDestroyed) {
             return repair(Repair::Shutdown, "a mutant");
         }
-        Verdict::Stuck("its domain has no record: this daemon did not make it")
+        stuck("its domain has no record: this daemon did not make it")
     }
 }

@@ -1,5 +1,6 @@
 //! Devices of a running VM: those that have gone, those that never came, those with another priority than wanted.
 
+use super::decide::repair;
 use super::{Goal, Record, Repair, Verdict};
 use crate::backend::{DeviceSeen, DomainSeen, Observation, ionice_words};
 use crate::host::Role;
@@ -15,7 +16,7 @@ pub(super) fn tend(domain: &DomainSeen, record: &Record, seen: &Observation) -> 
     let vbds: Vec<_> = vbd_names(record).filter(|name| is_torn(domain, seen, true, name)).cloned().collect();
     let vifs: Vec<_> = vif_names(record).filter(|name| is_torn(domain, seen, false, name)).cloned().collect();
     if !(vbds.is_empty() && vifs.is_empty()) {
-        return Some(Verdict::Repair(Repair::Unplug { vbds, vifs }, "a device is there that is not in use any more"));
+        return Some(repair(Repair::Unplug { vbds, vifs }, "a device is there that is not in use any more"));
     }
     let plugged = |disk, name: &str| domain.device(disk, name).is_some();
     unflag(record, seen, plugged).or_else(|| half_inserted(domain, record)).or_else(|| prioritise(domain, record))
@@ -26,7 +27,7 @@ fn half_inserted(domain: &DomainSeen, record: &Record) -> Option<Verdict> {
     let half = |name: &&String| domain.device(true, name).is_some_and(|device| device.half_inserted);
     let drives: Vec<_> = vbd_names(record).filter(half).cloned().collect();
     let tell = "a drive has a medium half in it";
-    (!drives.is_empty()).then_some(Verdict::Repair(Repair::Eject(drives), tell))
+    (!drives.is_empty()).then_some(repair(Repair::Eject(drives), tell))
 }
 
 /// The flag of a device that an unfinished operation was about and that is not plugged.
@@ -41,7 +42,7 @@ pub(super) fn unflag(record: &Record, seen: &Observation, plugged: impl Fn(bool,
         return None;
     }
     let (vbds, vifs) = if disk { (vec![name.clone()], vec![]) } else { (vec![], vec![name.clone()]) };
-    Some(Verdict::Repair(Repair::Deactivate { vbds, vifs }, "a device is flagged active that was not plugged"))
+    Some(repair(Repair::Deactivate { vbds, vifs }, "a device is flagged active that was not plugged"))
 }
 
 /// A suspended guest has all that it needs to run on: none of its devices was taken away, and QEMU is there.
@@ -98,7 +99,7 @@ fn prioritise(domain: &DomainSeen, record: &Record) -> Option<Verdict> {
     };
     let vbds: Vec<_> = record.vbds.iter().filter(differs).map(|vbd| vbd.id.device.clone()).collect();
     let tell = "a disk has another i/o priority than its row";
-    (!vbds.is_empty()).then_some(Verdict::Repair(Repair::SetQos(vbds), tell))
+    (!vbds.is_empty()).then_some(repair(Repair::SetQos(vbds), tell))
 }
 
 fn vbd_names<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a String> {

@@ -60,9 +60,9 @@ mod tests {
     #[test]
     fn one_line_says_what_and_why() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let repair = |repair| explain(&Verdict::Repair(repair, "tell"));
+        let repair = |repair| explain(&Verdict::Repair(repair, "tell".into()));
         assert_eq!(explain(&Verdict::Sensible(Sensible::Running)), "sensible: running");
-        assert_eq!(explain(&Verdict::Stuck("two domains of it have run")), "stuck: two domains of it have run");
+        assert_eq!(explain(&Verdict::Stuck("two domains of it have run".into())), "stuck: two domains of it have run");
         assert_eq!(repair(Repair::Shutdown), "shutdown would make it so: tell");
         assert_eq!(repair(Repair::Restart { delay: 15 * SECOND }), "a restart in 15 s would make it so: tell");
         assert_eq!(repair(Repair::DestroyDomains(vec![3, 9])), "destroying domain 3, 9 would make it so: tell");

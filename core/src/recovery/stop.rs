@@ -1,5 +1,6 @@
 //! A domain that has stopped by itself, and what its VM's `on_*` lists make of it.
 
+use super::decide::repair;
 use super::{Record, Repair, Sensible, Verdict};
 use crate::backend::{DomainSeen, Settings};
 use crate::host::{Now, ShutdownCode, time};
@@ -62,18 +63,16 @@ pub(super) fn act(stop: Stop, domain: &DomainSeen, record: &Record, settings: &S
     let early = is_early(domain, record, settings, now);
     match last {
         Action::Start if stop == Stop::Crash && early => {
-            Verdict::Repair(Repair::Shutdown, "its guest has crashed too soon after its start to be started again")
+            repair(Repair::Shutdown, "its guest has crashed too soon after its start to be started again")
         }
         // A soft reset needs a domain that has really stopped.
-        Action::Softreboot if domain.info.shutdown.is_some() => Verdict::Repair(Repair::SoftReset, stop.tell()),
-        Action::Start | Action::Softreboot => {
-            Verdict::Repair(Repair::Restart { delay: delay(early, settings) }, stop.tell())
-        }
+        Action::Softreboot if domain.info.shutdown.is_some() => repair(Repair::SoftReset, stop.tell()),
+        Action::Start | Action::Softreboot => repair(Repair::Restart { delay: delay(early, settings) }, stop.tell()),
         Action::Pause if domain.info.paused && !mutant!(CrashPausedAgain) => {
             Verdict::Sensible(Sensible::PreservedCrash)
         }
-        Action::Pause => Verdict::Repair(Repair::Pause, stop.tell()),
-        Action::Shutdown | Action::Coredump => Verdict::Repair(Repair::Shutdown, stop.tell()),
+        Action::Pause => repair(Repair::Pause, stop.tell()),
+        Action::Shutdown | Action::Coredump => repair(Repair::Shutdown, stop.tell()),
     }
 }
 

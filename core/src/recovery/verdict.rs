@@ -1,22 +1,24 @@
 //! What recovery finds of a VM.
 
 use crate::host::{DomId, Uuid};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The function's answer.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// Nothing need be done.
     Sensible(Sensible),
     /// This would make it so. The text is the tell: what was seen, or which intent asks for it.
-    Repair(Repair, &'static str),
+    Repair(Repair, Cow<'static, str>),
     /// Nothing safe can be done; an administrator must look. The text says what was seen.
-    Stuck(&'static str),
+    Stuck(Cow<'static, str>),
     /// It has a domain that belongs to another instance, of this name, and is left to that one.
     Foreign(String),
 }
 
 /// The states that a VM may rest in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sensible {
     /// No domain, nothing left of one.
     Halted,
@@ -31,7 +33,7 @@ pub enum Sensible {
 }
 
 /// What can be done to make a VM sensible.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Repair {
     /// Tear its domains down, then clean; it ends halted.
     Shutdown,

@@ -75,8 +75,13 @@ impl Transcript {
 fn of_recording(path: &Path) -> Result<Transcript, String> {
     let name = path.display();
     let mut lines = relive::Lines::open(path)?;
-    let Some(recording::Line::Opened(opened)) = lines.next()? else {
-        return Err(format!("{name} is neither a recording nor a transcript"));
+    let opened = match lines.next()? {
+        Some(recording::Line::Opened(opened)) => opened,
+        Some(recording::Line::Snapshot(_)) => {
+            let why = "it begins in mid-life: what its host had been asked before stands in another file";
+            return Ok(Transcript { ends: Some(why.to_owned()), ..Transcript::default() });
+        }
+        _ => return Err(format!("{name} is neither a recording nor a transcript")),
     };
     let (build, mono) = (opened.build.clone(), opened.now.mono);
     let mut transcript = Transcript::default();
@@ -86,7 +91,9 @@ fn of_recording(path: &Path) -> Result<Transcript, String> {
     while result.is_ok() {
         match lines.next()? {
             None => break,
-            Some(recording::Line::Opened(_)) => return Err(format!("{name}: two recordings are in one file")),
+            Some(recording::Line::Opened(_) | recording::Line::Snapshot(_)) => {
+                return Err(format!("{name}: two recordings are in one file"));
+            }
             Some(recording::Line::Ends(why)) => transcript.ends = Some(why),
             Some(recording::Line::Told(told)) => {
                 let mono = told.now.mono;

@@ -78,6 +78,7 @@ impl Run {
             domains,
             events: Vec::new(),
             batch: Vec::new(),
+            copied_every: 0,
             recovering: 0,
             guests_stopped: 0,
             unfinished: BTreeMap::new(),

@@ -12,7 +12,7 @@ use xenops_core::host::time::{MILLISECOND, SECOND};
 use xenops_core::host::{Fault, Outcome, Reply, Request};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
-use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Landing};
+use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Landing, Machine};
 
 /// Numbers from here on are requests that somebody else than the machine made of the host.
 pub(super) const EXTERNAL: u64 = 1 << 62;
@@ -91,6 +91,9 @@ impl Run {
         self.steps += 1;
         let now = self.now();
         self.machine.handle(now, input, effects);
+        if self.copied_every > 0 && self.steps.is_multiple_of(self.copied_every) {
+            self.machine = copied(&self.machine);
+        }
     }
 
     /// The effects of one input, all of them or, if the daemon is killed now, some of them.
@@ -291,6 +294,15 @@ impl Run {
     fn struck_processes(&self) -> u64 {
         self.processes_struck
     }
+}
+
+/// A machine that is read from a snapshot of this one.
+fn copied(machine: &Machine) -> Machine {
+    let snapshot = serde_json::to_string(machine).expect("a machine is plain data");
+    let copy: Machine = serde_json::from_str(&snapshot).expect("a snapshot is a machine's");
+    // What decides nothing in the inputs that are left of this run may decide something in those of another.
+    assert!(format!("{copy:?}") == format!("{machine:?}"), "a machine is all in its snapshot");
+    copy
 }
 
 fn hash_outcome(outcome: &Outcome, hash: &mut xenops_core::host::hash::Fingerprint) {

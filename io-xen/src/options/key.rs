@@ -79,7 +79,7 @@ pub const KEYS: &[Key] = &[
     acts("simulated-pace", Text, "natural", "how long things take on a simulated host: natural or instant"),
     acts("storage-path", Path, "/var/lib/xenops/storage", "directory of the disks that are named SR/VDI"),
     acts("record", Path, "", "record what the daemon is told in this file, for xenops-sim replay; empty: nowhere"),
-    acts("record-limit", Int, "256", "MiB of one recording, which then ends; the last four are kept"),
+    acts("record-limit", Int, "256", "MiB of one file of it, after which it goes on in another; four more are kept"),
     acts("debug-stop-at-request", Int, "0", "end by SIGKILL before the host is asked for the n-th change; 0: never"),
     acts("queue", Text, "org.xen.xapi.xenops.classic", "name of this instance"),
     acts("sockets-path", Path, "/var/lib/xcp", "directory of the listening sockets"),

@@ -4,12 +4,13 @@ use super::process::{self, Program};
 use crate::backend::{Failure, Hook, Host, MicroOp, Product};
 use crate::host::{Exit, Reply, Request, Role};
 use crate::interface::Error;
+use std::borrow::Cow;
 
 /// Files that one turn runs.
 const TURN: usize = 8;
 
 /// Run a directory's files in order of their names, those that sort after `after`.
-pub(super) async fn run(host: &Host, hook: Hook, reason: &'static str, after: &str) -> Result<Product, Failure> {
+pub(super) async fn run(host: &Host, hook: Hook, reason: Cow<'static, str>, after: &str) -> Result<Product, Failure> {
     let names = match host.request(Request::Hooks(hook.directory().to_owned())).await? {
         Reply::Names(names) => names,
         other => return Err(process::internal(format!("host answered hooks with {other:?}"))),
@@ -17,7 +18,7 @@ pub(super) async fn run(host: &Host, hook: Hook, reason: &'static str, after: &s
     let names: Vec<_> = names.into_iter().filter(|name| name.as_str() > after).collect();
     let (turn, rest) = names.split_at(names.len().min(TURN));
     for name in turn {
-        run_file(host, hook, reason, name).await?;
+        run_file(host, hook, &reason, name).await?;
     }
     match turn.last() {
         Some(last) if !rest.is_empty() => host.become_op(MicroOp::VmHookScriptAfter(hook, reason, last.clone())).await,
@@ -26,7 +27,7 @@ pub(super) async fn run(host: &Host, hook: Hook, reason: &'static str, after: &s
 }
 
 /// Status 0 is well, 1 is not our concern, anything else is a failure.
-async fn run_file(host: &Host, hook: Hook, reason: &'static str, name: &str) -> Result<(), Failure> {
+async fn run_file(host: &Host, hook: Hook, reason: &str, name: &str) -> Result<(), Failure> {
     let context = host.context();
     let script = format!("{}/{name}", hook.directory());
     let mut args = vec!["-vmuuid".to_owned(), context.text.to_string(), "-reason".to_owned(), reason.to_owned()];

@@ -185,7 +185,7 @@ fn fits(left: &mut u64, path: usize, value: &str) -> bool {
 fn of_device(device: &device::Device, frontends: &Nodes) -> DeviceSeen {
     let front = paths::of_device(device.class(), device.devid) + "state";
     DeviceSeen {
-        kind: device.kind,
+        kind: device.kind.into(),
         devid: device.devid,
         name: device.name().map(str::to_owned),
         backend_state: if device.backend.is_empty() { None } else { Some(device.state().unwrap_or(0)) },

@@ -281,7 +281,7 @@ fn h68_storage_that_never_answers_keeps_nobody_for_ever() {
 fn h74_a_cancelled_operation_cleans_up_all_the_same() {
     let mut rig = Rig::new(4, &[A]);
     rig.hooks = vec!["10-hangs".to_owned()];
-    let task = rig.run(A, Operation::CheckState, vec![MicroOp::VmHookScript(Hook::PreStart, "none").into()]);
+    let task = rig.run(A, Operation::CheckState, vec![MicroOp::VmHookScript(Hook::PreStart, "none".into()).into()]);
     let hook = rig.waits()[0];
     rig.cancel(task);
     rig.asked.clear();

@@ -549,7 +549,7 @@ fn a_plug_that_a_suspended_vm_cannot_have_leaves_no_flag() {
 fn a_disk_that_qemu_has_not_taken_up_yet_is_left_to_it() {
     let mut world = World::running();
     let device = world.domain().devices.iter_mut().find(|device| device.name.as_deref() == Some("xvda")).unwrap();
-    (device.kind, device.online, device.backend_state) = ("qdisk", false, Some(1));
+    (device.kind, device.online, device.backend_state) = ("qdisk".into(), false, Some(1));
     assert!(matches!(world.repair(), Some(Repair::Unplug { .. })), "nobody is there to serve it");
     world.domain().roles = vec![crate::host::Role::DeviceModel];
     assert_eq!(world.rests(), Some(Sensible::Running));

@@ -586,7 +586,7 @@ pub(super) fn grown(handle: Uuid, domid: DomId) -> DomainSeen {
 
 pub(super) fn plugged(kind: &'static str, name: &str) -> DeviceSeen {
     DeviceSeen {
-        kind,
+        kind: kind.into(),
         devid: 0,
         name: Some(name.into()),
         backend_state: Some(4),

@@ -373,7 +373,7 @@ fn h65_many_devices_and_hooks_are_dealt_with_in_turns() {
     world.ok(MicroOp::VmClean { suspended: false });
     assert!(world.epochs.is_empty() && world.context.extra.is_none());
     world.hooks = (0..50).map(|n| (format!("{n:03}"), Exit::Code(0))).collect();
-    world.ok(MicroOp::VmHookScript(Hook::PreStart, "none"));
+    world.ok(MicroOp::VmHookScript(Hook::PreStart, "none".into()));
     assert_eq!(world.trace.iter().filter(|line| line.starts_with("spawn Hook")).count(), 50);
 }
 
@@ -387,7 +387,7 @@ fn h67_a_hook_that_hangs_fails_the_operation() {
         Request::Wait(_) => Some(Outcome::Ok(crate::host::Reply::Held(None, None))),
         _ => None,
     });
-    let failed = error(world.run(MicroOp::VmHookScript(Hook::PreStart, "none")));
+    let failed = error(world.run(MicroOp::VmHookScript(Hook::PreStart, "none".into())));
     assert_eq!(failed, Error::InternalError("hook vm-pre-start/10-hangs did not end in time".to_owned()));
     assert_eq!(world.trace.last().map(String::as_str), Some("forget process"));
 }

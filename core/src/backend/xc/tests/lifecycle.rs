@@ -380,7 +380,7 @@ fn hooks_run_in_order_until_one_fails() {
     let mut world = running(plain(pv()));
     let hooks = [("10-a", Exit::Code(0)), ("20-b", Exit::Code(1)), ("30-c", Exit::Code(3)), ("40-d", Exit::Code(0))];
     world.hooks = hooks.map(|(name, exit)| (name.to_owned(), exit)).to_vec();
-    let failed = world.run(MicroOp::VmHookScript(Hook::PreDestroy, "hard-shutdown"));
+    let failed = world.run(MicroOp::VmHookScript(Hook::PreDestroy, "hard-shutdown".into()));
     let script = "vm-pre-shutdown/30-c".to_owned();
     let error = Error::HookFailed(script, "hard-shutdown".to_owned(), "said".to_owned(), "3".to_owned());
     assert_eq!(failed, Err(Failure::Error(error)));
@@ -412,7 +412,7 @@ fn a_look_sees_all_in_two_questions() {
     assert!(agent.contains(&"attr/os/name") && !agent.iter().any(|path| path.contains("hotfixes")), "{agent:?}");
     let data: Vec<_> = domain.xsdata.iter().collect();
     assert_eq!(data, [("vm-data", ""), ("vm-data/foo", "bar")]);
-    let devices: Vec<_> = domain.devices.iter().map(|d| (d.kind, d.name.as_deref(), d.online)).collect();
+    let devices: Vec<_> = domain.devices.iter().map(|d| (&*d.kind, d.name.as_deref(), d.online)).collect();
     assert_eq!(devices, [("vbd", Some("xvda"), true), ("vbd", Some("xvdb"), true), ("vif", Some("0"), true)]);
     assert_eq!(domain.devices[0].disk(), file("/a.img"));
 }

@@ -125,7 +125,7 @@ fn h05_a_resume_that_was_cut_short_keeps_its_image() {
 fn h45_whoever_is_cancelled_lets_go_of_what_the_daemon_holds() {
     let boot = PvIndirectBoot { devices: vec![Disk::Vdi("sr/boot".to_owned())], ..PvIndirectBoot::default() };
     let kind = BuilderInfo::Pv(PvInfo { boot: PvBoot::Indirect(boot), ..pv_info() });
-    let hook = MicroOp::VmHookScript(crate::backend::Hook::PreStart, "none");
+    let hook = MicroOp::VmHookScript(crate::backend::Hook::PreStart, "none".into());
     let table: Vec<(Vec<MicroOp>, MicroOp)> = vec![
         (vec![MicroOp::VmCreate], MicroOp::VmBuild { force: false }),
         (vec![MicroOp::VmCreate], hook),
