@@ -28,8 +28,8 @@ fn a_scope_closes_and_its_shares_are_all_of_it() {
         ends.extend(part.ends.into_keys());
     }
     assert!(ends.into_iter().eq(whole.ends.into_keys()));
-    let bounded = Search::new(&scope, Limits { states: 100, ..Limits::none() }).run();
-    assert!(!bounded.is_complete() && bounded.how().contains("100 states"), "{}", bounded.line());
+    let bounded = Search::new(&scope, Limits { states: 10, ..Limits::none() }).run();
+    assert!(!bounded.is_complete() && bounded.how().contains("10 states"), "{}", bounded.line());
 }
 
 #[test]
