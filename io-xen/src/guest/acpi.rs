@@ -52,7 +52,7 @@ pub(super) fn tables(vcpus: u32, online: u32) -> Tables {
     let facs = area.put(64, bytes(&FACS::new()));
     let dsdt = area.put(16, dsdt(vcpus, online));
     let fadt = area.put(16, bytes(&fadt(facs, dsdt)));
-    let madt = area.put(16, bytes(&madt(vcpus, online)));
+    let madt = area.put(16, bytes(&madt(vcpus)));
     let mut xsdt = XSDT::new(OEM, TABLE, REVISION);
     xsdt.add_entry(fadt);
     xsdt.add_entry(madt);
@@ -116,13 +116,13 @@ fn fadt(facs: u64, dsdt: u64) -> acpi_tables::fadt::FADT {
     fadt.finalize()
 }
 
-fn madt(vcpus: u32, online: u32) -> MADT {
+/// All of them as enabled: a kernel has no number for the interrupt controller of one that is not, and no ACPI device that
+/// would tell it later. Which are there is said in xenstore, where a kernel looks before anything runs on them.
+fn madt(vcpus: u32) -> MADT {
     let mut madt = MADT::new(OEM, TABLE, REVISION, LocalInterruptController::Address(LAPIC_ADDRESS));
     for vcpu in 0..vcpus {
-        // One that is only disabled would never be there, to a kernel that knows ACPI 6.3.
-        let status = if vcpu < online { EnabledStatus::Enabled } else { EnabledStatus::DisabledOnlineCapable };
         // Xen numbers the interrupt controllers by twos.
-        madt.add_structure(ProcessorLocalApic::new(vcpu as u8, (2 * vcpu) as u8, status));
+        madt.add_structure(ProcessorLocalApic::new(vcpu as u8, (2 * vcpu) as u8, EnabledStatus::Enabled));
     }
     madt
 }
@@ -181,8 +181,7 @@ mod tests {
             let madt = table(&all, u32_at(xsdt, 44));
             assert_eq!((sum(madt), &madt[..4], madt.len()), (0, &b"APIC"[..], 44 + 8 * vcpus as usize));
             for (vcpu, entry) in madt[44..].chunks_exact(8).enumerate() {
-                let flags = if vcpu < online as usize { 1 } else { 2 };
-                assert_eq!(entry, [0, 8, vcpu as u8, 2 * vcpu as u8, flags, 0, 0, 0]);
+                assert_eq!(entry, [0, 8, vcpu as u8, 2 * vcpu as u8, 1, 0, 0, 0]);
             }
         }
     }
