@@ -2,6 +2,7 @@
 
 use crate::world::{Choices, Concern};
 use xenops_core::host::Uuid;
+use xenops_core::interface::device_number::{Bus, DeviceNumber};
 use xenops_core::interface::vbd::{Class, Kind, Mode, Qos, Scheduler};
 use xenops_core::interface::vm::{
     Action, BuilderInfo, HvmInfo, Priority, PvBoot, PvDirectBoot, PvIndirectBoot, PvInfo, SchedulerParams,
@@ -167,6 +168,10 @@ impl Shape {
     pub fn vbd(&self, id: Uuid, disk: &DiskShape) -> Vbd {
         Vbd {
             id: DeviceId::new(id.text(), disk.device),
+            // By its number, and not by an old name, which an import makes a new one: a guest that QEMU serves has it emulated.
+            position: DeviceNumber::of_linux_name(disk.device)
+                .and_then(|number| DeviceNumber::new(Bus::Ide, number.disk, 0))
+                .filter(|_| self.guest == Guest::Hvm),
             mode: if disk.writable { Mode::ReadWrite } else { Mode::ReadOnly },
             backend: disk.backend.clone(),
             ty: if disk.drive { Kind::Cdrom } else { Kind::Disk },
@@ -215,8 +220,7 @@ impl Shape {
 
 fn disks(n: u32, guest: Guest, choices: &mut Choices) -> Vec<DiskShape> {
     let config = Concern::Config;
-    let hvm = guest == Guest::Hvm;
-    let names = if hvm { ["hda", "hdb", "hdd"] } else { ["xvda", "xvdb", "xvdd"] };
+    let names = ["xvda", "xvdb", "xvdd"];
     let own = |slot: &str| {
         [
             Disk::Local(format!("/srv/vm{n}/{slot}.img")),

@@ -8,8 +8,10 @@ use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::Choices;
 
 /// Each with the fault.
-const KEPT: [(u64, &str); 12] = [
+const KEPT: [(u64, &str); 14] = [
     (266, "a reboot that was over was done once more when somebody took its domain and the daemon was killed then"),
+    (2912, "a guest in a shim grew by the shim's memory with each resume"),
+    (8173, "an insert over a file in the drive, cut short, looked like one that was over: its datapath stayed"),
     (2_000_736, "the datapath of a medium whose record found no space was known to nobody"),
     (3_021_391, "a verdict outlived what it was of: somebody had looked meanwhile, and seen the domain die"),
     (4_003_534, "of the simulator: a reboot that failed for want of space, which its record could not say either"),

@@ -152,5 +152,7 @@ mutants! {
         survives: "equivalent: a domain's destruction releases its devices itself, first";
     RunningRemoved "running-removed" of "S19": "the records of a running VM are removed";
     SecondChangeLost "second-change-lost" of "S32": "an object that changes again gets no new number";
+    ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
+    MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";
     AllRefused "all-refused" of "L1": "every operation is refused";
 }

@@ -163,6 +163,8 @@ impl Admission {
         let by = node::writer(path, real).or_else(|| self.is_early(path).then_some(By::Others));
         let by = by.or_else(|| self.is_under_way(path).then_some(By::Time));
         let by = by.or_else(|| (real.is_none() && self.is_taken(path)).then_some(By::Others));
+        let own = || node::front_end_of(path).is_some_and(|domid| self.world.has_run(domid));
+        let by = by.or_else(|| (real.is_none() && own()).then_some(By::Guest));
         match by {
             Some(by) => {
                 self.world.bring_node(path, real);

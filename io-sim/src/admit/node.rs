@@ -2,6 +2,7 @@
 
 use super::table::By;
 use crate::world::backend::{BLOCK, BLOCK_CONNECTED, NETWORK};
+use xenops_core::host::DomId;
 
 /// Who writes a node, and whether a value is one of those that they write there. None: only the daemon does.
 pub(super) fn writer(path: &str, value: Option<&str>) -> Option<By> {
@@ -63,6 +64,14 @@ fn of_guest(names: &[&str], value: Option<&str>) -> Option<By> {
         ["control", "balloon-active" | "sysrq"] => Some(By::Guest),
         ["data" | "attr" | "error" | "drivers" | "feature" | "messages", ..] => Some(By::Guest),
         ["memory", "meminfo"] => Some(By::Guest),
+        _ => None,
+    }
+}
+
+/// The domain whose front end a node is in, which is its guest's to remove.
+pub(super) fn front_end_of(path: &str) -> Option<DomId> {
+    match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
+        ["local", "domain", domid, "device", _, _, ..] => domid.parse().ok(),
         _ => None,
     }
 }

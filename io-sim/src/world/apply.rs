@@ -47,7 +47,7 @@ impl World {
             Request::Forget(process) => Ok(unit(self.forget(process))),
             Request::Processes(domid) => Ok(Reply::Roles(self.processes.roles(domid))),
             Request::Hooks(directory) => Ok(Reply::Names(self.hooks(&directory))),
-            Request::Qmp(domid, command, _) => self.qmp(domid, &command).map(Reply::Text),
+            Request::Qmp(domid, command, arguments) => self.qmp(domid, &command, &arguments).map(Reply::Text),
             Request::Link { interface, bridge, up } => self.nics.link(&interface, bridge, up).map(unit),
             Request::IsBehind { file, device } => Ok(Reply::Flag(self.is_behind(&file, &device))),
             Request::Storage(call) => self.storage_call(call),

@@ -17,10 +17,18 @@ impl World {
             None => self.store.remove(path),
         }
         self.store.take_raised();
-        if let (Some(back_end), Some(device)) = (path.strip_suffix("/node"), value) {
-            let file = self.store.value(&format!("{back_end}/params")).unwrap_or_default().to_owned();
-            self.attachments.bring(device, file);
+        // Whichever of the two is heard of last says what is behind the loop device.
+        if let Some(back_end) = path.strip_suffix("/node").or_else(|| path.strip_suffix("/params"))
+            && let [Some(device), Some(file)] =
+                ["node", "params"].map(|leaf| self.store.value(&format!("{back_end}/{leaf}")).map(str::to_owned))
+        {
+            self.attachments.bring(&device, file);
         }
+    }
+
+    /// A domain's guest has run: what is its to write or to remove it may have.
+    pub fn has_run(&self, domid: DomId) -> bool {
+        self.hypervisor.get(domid).is_some_and(|domain| !matches!(domain.guest.life, Life::Empty | Life::Fresh))
     }
 
     /// The next domain that is made has this number.
@@ -89,7 +97,7 @@ impl World {
     /// An image is there of which only its place is known.
     pub fn bring_image(&mut self, disk: &Disk) {
         let traits = Traits::default();
-        let saved = Saved { lineage: self.lineages.born(), generation: 0, pages: 1, traits };
+        let saved = Saved { lineage: self.lineages.born(), generation: 0, pages: 1, below: 0, traits };
         self.images.bring(disk, saved);
     }
 

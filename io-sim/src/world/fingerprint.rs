@@ -96,8 +96,9 @@ impl World {
         domid.hash(hash);
         domain.told(self.now.mono).hash(hash);
         (flavour, max_vcpus, shadow, introduced, ports).hash(hash);
-        let Guest { lineage, generation, life, traits, drivers, asleep, console: _, parked, began: _ } = guest;
-        (life, traits, drivers, asleep, parked).hash(hash);
+        let Guest { lineage, generation, life, traits, drivers, asleep, console: _, parked, began: _, .. } = guest;
+        let Guest { below, suspended_with, targets, .. } = guest;
+        (life, traits, drivers, asleep, parked, below, suspended_with, targets).hash(hash);
         if let Some(lineage) = lineage {
             self.lineages.fingerprint(*lineage, *generation, hash);
         }

@@ -4,7 +4,8 @@ use super::choice::Concern;
 use super::console::{Console, Typed, typed};
 use super::device::{DeviceKey, Kind};
 use super::event::Event;
-use super::lineage::Lineage;
+use super::hypervisor::PAGE;
+use super::lineage::{Breach, Lineage};
 use super::pace::Takes;
 use super::path;
 use super::traits::{Agent, Balloons, Boots, Drivers, Obeys, Suspends, Traits, Unplugs, Whim};
@@ -75,6 +76,12 @@ pub struct Guest {
     pub(super) parked: Vec<Step>,
     /// When it began to run.
     pub(super) began: u64,
+    /// How many pages below every target it stays.
+    pub(super) below: i64,
+    /// Pages that it was suspended with.
+    pub(super) suspended_with: Option<u64>,
+    /// Targets that it was given in this domain.
+    pub(super) targets: u32,
 }
 
 impl Guest {
@@ -217,6 +224,10 @@ impl World {
         }
         self.all_turns(domid);
         self.guest_is_asked(domid);
+        if !first {
+            // Its watches are set anew, and each is raised then.
+            self.guest_follows(domid);
+        }
         if first && traits.whim != Whim::None {
             self.guest_will(domid, Takes::Whim, Step::Whim);
         }
@@ -299,6 +310,22 @@ impl World {
 
     /// `memory/target` was written.
     pub(super) fn guest_has_target(&mut self, domid: DomId) {
+        let Some(target) = self.target(domid) else { return };
+        let Some(domain) = self.hypervisor.get_mut(domid) else { return };
+        if domain.guest.life == Life::Fresh && domain.guest.targets == 0 {
+            // What was built with less, as what has a memory map is, stays so much below all that come.
+            domain.guest.below = target as i64 - domain.info.total_pages as i64;
+        }
+        domain.guest.targets += 1;
+        self.guest_follows(domid);
+    }
+
+    /// The pages of its target.
+    fn target(&self, domid: DomId) -> Option<u64> {
+        Some(self.store.value(&path::domain(domid, "memory/target"))?.parse::<u64>().ok()? / PAGE)
+    }
+
+    fn guest_follows(&mut self, domid: DomId) {
         let Some(domain) = self.hypervisor.get(domid) else { return };
         if domain.guest.life == Life::Up && domain.guest.drivers {
             match domain.guest.traits.balloons {
@@ -313,12 +340,16 @@ impl World {
     }
 
     fn guest_balloons(&mut self, domid: DomId) {
-        let target = self.store.value(&path::domain(domid, "memory/target")).and_then(|kib| kib.parse::<u64>().ok());
-        let most = self.hypervisor.get(domid).map_or(0, |domain| domain.info.max_pages);
-        if let Some(kib) = target {
+        if let (Some(target), Some(domain)) = (self.target(domid), self.hypervisor.get(domid)) {
+            let guest = &domain.guest;
+            let pages = target.saturating_add_signed(-guest.below).clamp(1, domain.info.max_pages.max(1));
+            // With the target that its resume gave it, it is to stay as it was.
+            let suspended_with = guest.suspended_with.filter(|_| guest.targets == 1);
             // Where the host has no memory the guest stays below its target.
-            let grown = self.hypervisor.populate(domid, (kib / super::hypervisor::PAGE).clamp(1, most.max(1)));
-            if grown.is_ok() {
+            if self.hypervisor.populate(domid, pages).is_ok() {
+                if let Some(before) = suspended_with.filter(|before| *before != pages) {
+                    self.lineages.breach(Breach::Resized(domid, before, pages));
+                }
                 self.memory_changed();
             }
         }

@@ -1,6 +1,6 @@
 //! The guest helper, as a process: it builds, saves and restores a guest's memory, and says so line by line.
 
-use super::guest::Life;
+use super::guest::{Guest, Life};
 use super::hypervisor::PAGE;
 use super::image::Saved;
 use super::pace::Takes;
@@ -34,7 +34,7 @@ impl World {
             (_, None) => {
                 let traits = Traits::draw(&mut self.choices, self.config.odd_guests);
                 let lineage = self.lineages.born();
-                self.guest_moves_in(domid, Life::Fresh, Saved { lineage, generation: 0, pages, traits });
+                self.guest_moves_in(domid, Life::Fresh, Saved { lineage, generation: 0, pages, below: 0, traits });
                 self.says(pid, format!("result:{RINGS}"));
                 self.exits(pid, Exit::Code(0));
             }
@@ -82,7 +82,8 @@ impl World {
             return Err("xc_domain_save 22 Domain has not been suspended".to_owned());
         };
         let (generation, pages) = (domain.guest.generation, domain.info.total_pages);
-        let saved = Saved { lineage, generation, pages, traits: domain.guest.traits };
+        let Guest { below, traits, .. } = domain.guest;
+        let saved = Saved { lineage, generation, pages, below, traits };
         if self.disk.full {
             self.tally.count("full amid save");
             return Err("xc_domain_save 28 No space left on device".to_owned());
@@ -149,6 +150,8 @@ impl World {
             domain.guest.generation = saved.generation;
             domain.guest.traits = saved.traits;
             domain.guest.life = life;
+            domain.guest.below = saved.below;
+            domain.guest.suspended_with = (life == Life::Frozen).then_some(saved.pages);
             let drivers = domain.flavour != Flavour::Hvm || saved.traits.drivers == Drivers::Paravirtual;
             domain.guest.drivers = life == Life::Frozen && drivers;
             domain.info.vcpus = domain.max_vcpus;

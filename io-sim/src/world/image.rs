@@ -16,6 +16,8 @@ pub struct Saved {
     pub generation: u32,
     /// Pages.
     pub pages: u64,
+    /// How many pages below every target it stays.
+    pub below: i64,
     /// What the guest is like.
     pub traits: Traits,
 }
@@ -98,8 +100,8 @@ impl Images {
             for part in &image.parts {
                 match part {
                     Part::Record(record) => record.hash(hash),
-                    Part::Memory(Saved { lineage, generation, pages, traits }) => {
-                        (pages, traits).hash(hash);
+                    Part::Memory(Saved { lineage, generation, pages, below, traits }) => {
+                        (pages, below, traits).hash(hash);
                         lineages.fingerprint(*lineage, *generation, hash);
                     }
                 }

@@ -34,6 +34,10 @@ pub enum Breach {
     EpochOpen(String),
     /// A script freed a loop device that was another's: which, and the file behind it.
     LoopFreed(u32, String),
+    /// A medium was ejected of which a domain's QEMU had opened the file once more.
+    MediumHeld(DomId, String),
+    /// A guest that was resumed does not keep its memory: how many pages it was suspended with, and how many it has.
+    Resized(DomId, u64, u64),
 }
 
 #[derive(Clone, Debug, Default)]

@@ -2,6 +2,8 @@
 
 use super::device::{DeviceKey, Kind};
 use super::guest::{Life, Step};
+use super::hypervisor::PAGE;
+use super::lineage::Breach;
 use super::network;
 use super::pace::Takes;
 use super::path;
@@ -20,6 +22,10 @@ impl World {
             return self.exits(pid, Exit::Code(1));
         }
         let mishap = self.mishap(&["fails", "dies", "hangs", "fails late"]);
+        // What a restored guest had of its video card's memory has come with it.
+        if !resumes && !self.has_video_memory(domid, &args) {
+            return self.exits(pid, Exit::Code(1));
+        }
         match mishap {
             Some("fails") => return self.exits(pid, Exit::Code(1)),
             Some("dies") => return self.exits(pid, Exit::Signal(11)),
@@ -46,6 +52,19 @@ impl World {
         }
     }
 
+    /// Give a guest the memory of its video card, if it has one.
+    fn has_video_memory(&mut self, domid: DomId, args: &[String]) -> bool {
+        let mib = args.iter().find_map(|arg| arg.split_once("vgamem_mb=")?.1.parse::<u64>().ok()).unwrap_or(0);
+        let pages = self.hypervisor.get(domid).map_or(0, |domain| domain.info.total_pages);
+        let card = mib * 1024 / PAGE;
+        match self.hypervisor.get_mut(domid) {
+            Some(domain) if domain.guest.below >= card as i64 => domain.guest.below -= card as i64,
+            // A device model that was there before has given it.
+            _ => return true,
+        }
+        self.hypervisor.populate(domid, pages + card).is_ok()
+    }
+
     fn qemu_runs(&mut self, domid: DomId) {
         self.put(&path::device_model(domid), "running");
         if self.hypervisor.get(domid).is_some_and(|domain| domain.guest.life == Life::Booting) {
@@ -66,8 +85,21 @@ impl World {
         }
     }
 
+    /// A drive's medium is taken out. A back end that QEMU serves for the same drive has opened what it was told to have by
+    /// itself, though its front end never came, and keeps it: whoever takes the medium away finds it in use.
+    fn medium_leaves(&mut self, domid: DomId, arguments: &str) {
+        let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
+        let drive = arguments["id"].as_str().and_then(|id| id.strip_prefix("ide-")?.parse().ok());
+        let Some(devid) = drive else { return };
+        let held = self.backend_value(DeviceKey { domid, kind: Kind::Qdisk, devid }, "params");
+        if let Some(file) = held.and_then(|params| params.strip_prefix("aio:")).filter(|file| !file.is_empty()) {
+            let file = file.to_owned();
+            self.lineages.breach(Breach::MediumHeld(domid, file));
+        }
+    }
+
     /// A QMP command.
-    pub(super) fn qmp(&mut self, domid: DomId, command: &str) -> Result<String, Fault> {
+    pub(super) fn qmp(&mut self, domid: DomId, command: &str, arguments: &str) -> Result<String, Fault> {
         if !self.processes.of(domid, Role::DeviceModel).any(|process| process.ready) {
             return Err(Fault::NotFound(format!("device model of domain {domid}")));
         }
@@ -97,8 +129,11 @@ impl World {
                 self.disk.left.insert(format!("/var/run/xen/qemu-save.{domid}"));
                 "{}"
             }
+            "eject" => {
+                self.medium_leaves(domid, arguments);
+                "{}"
+            }
             "stop"
-            | "eject"
             | "blockdev-change-medium"
             | "blockdev-remove-medium"
             | "blockdev-open-tray"

@@ -66,7 +66,10 @@ impl Size {
         let vm = &context.vm;
         let wanted = match extra.suspend_memory_bytes {
             0 => overhead::kib(vm.memory_dynamic_min),
-            bytes => overhead::resumed(kind, bytes),
+            bytes => {
+                let built_for = extra.build_info.as_ref().map_or(bytes >> 10, |info| info.memory_target);
+                overhead::resumed(kind, bytes, built_for)
+            }
         };
         let vcpus = vm.vcpu_max.max(1) as u64;
         let over = 1024 * overhead::overhead(kind, overhead::mib(vm.memory_static_max), vcpus);

@@ -33,7 +33,13 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         Disk::Vdi(vdi) => {
             let private = paths::private(&context.text, drive.kind, drive.devid);
             let named = [("dp-id", vbd::datapath(domid, device)), ("vdi-id", vdi.clone())];
-            write(host, &drive, named.map(|(key, value)| (paths::below(&private, key), value))).await?;
+            let mut batch = Batch::new();
+            for (key, value) in named {
+                batch.write(paths::below(&private, key), value);
+            }
+            // A file that is in the drive still would have this look like an insert that is over.
+            batch.remove(paths::below(&drive.backend_path(), "vdi"));
+            store(host, &drive, batch).await?;
             let attached = vbd::attach(host, vbd, vdi, domid).await?;
             vbd::activate(host, vbd, vdi, domid).await?;
             attached.params
@@ -52,10 +58,15 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
 /// Write keys of a drive that is still plugged.
 async fn write<const N: usize>(host: &Host, drive: &Device, keys: [(String, String); N]) -> Result<(), Failure> {
     let mut batch = Batch::new();
-    batch.guard(Guard::Exists(paths::trusted(drive.domid, "vbd", drive.devid)));
     for (path, value) in keys {
         batch.write(path, value);
     }
+    store(host, drive, batch).await
+}
+
+/// Change keys of a drive that is still plugged.
+async fn store(host: &Host, drive: &Device, mut batch: Batch) -> Result<(), Failure> {
+    batch.guard(Guard::Exists(paths::trusted(drive.domid, "vbd", drive.devid)));
     if host.store(batch).await? { Ok(()) } else { Err(Error::DeviceNotConnected.into()) }
 }
 

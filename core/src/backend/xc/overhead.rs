@@ -70,11 +70,16 @@ pub(super) fn build_start(kind: &BuilderInfo, target: u64) -> u64 {
     (target + shim(kind, target)).saturating_sub(video(kind))
 }
 
-/// KiB of the target of a guest that is resumed with so many bytes. A guest without a device model was built without the
-/// memory of a video card that it has not, and stays so much below every target: by its own size it would shrink each time.
-pub(super) fn resumed(kind: &BuilderInfo, bytes: i64) -> u64 {
-    let missing = if matches!(kind, BuilderInfo::Hvm(_)) { 0 } else { video(kind) };
-    kib(bytes) + 1024 * missing
+/// KiB of the target of a guest that is resumed with so many bytes and was built for a target of so many KiB. It stays
+/// below or above every target by what it was built with less or more: without a device model it lacks the memory of a
+/// video card that it has not, and a shim it has on top. By its own size as its target it would shrink, or grow, each time.
+pub(super) fn resumed(kind: &BuilderInfo, bytes: i64, built_for: i64) -> u64 {
+    if matches!(kind, BuilderInfo::Hvm(_)) || mutant!(ResumedBySize) {
+        // The device model has added the video card's.
+        return kib(bytes);
+    }
+    let built_for = built_for.max(0) as u64;
+    (kib(bytes) + built_for).saturating_sub(1024 * build_start(kind, built_for.div_ceil(1024)))
 }
 
 /// MiB that a PV guest's memory map may cover.
@@ -101,15 +106,19 @@ mod tests {
     // What was built for a target, suspended and resumed, has that target again; an HVM guest's size has QEMU's video card
     // in it.
     #[test]
-    fn a_guest_does_not_shrink_when_it_is_resumed() {
-        let target = 96 << 10;
+    fn a_guest_keeps_its_size_when_it_is_resumed() {
         for (kind, video) in [
             (BuilderInfo::Pv(pv()), 0),
             (BuilderInfo::Pvh(pv()), 0),
+            (BuilderInfo::PvInPvh(pv()), 0),
             (BuilderInfo::Hvm(HvmInfo { video_mib: 8, ..HvmInfo::default() }), 8),
         ] {
-            let built = (build_start(&kind, target >> 10) + video) << 20;
-            assert_eq!(resumed(&kind, built as i64), target, "{kind:?}");
+            for mib in 32..4096 {
+                let built = ((build_start(&kind, mib) + video) << 20) as i64;
+                let target = (mib << 10) as i64;
+                assert_eq!(resumed(&kind, built, target), mib << 10, "{kind:?}");
+                assert_eq!(resumed(&kind, built - (16 << 20), target), (mib - 16) << 10, "{kind:?}, ballooned");
+            }
         }
     }
 

@@ -17,7 +17,8 @@ pub(super) async fn restore(host: &Host, disk: &Disk) -> Result<(), Failure> {
     let (info, bytes) = built.ok_or_else(|| Error::does_not_exist("build_info", &*context.text))?;
     let mut info = info.clone();
     let kind = guest::kind(context);
-    info.memory_target = overhead::resumed(kind, bytes).min(overhead::kib(context.vm.memory_dynamic_max)) as i64;
+    info.memory_target =
+        overhead::resumed(kind, bytes, info.memory_target).min(overhead::kib(context.vm.memory_dynamic_max)) as i64;
     let required = build::prepare_memory(host, kind, overhead::kib(bytes)).await?;
     let ports = build::prepare(host, domid, kind).await?;
     let (stream, process) = (host.handle().await?, host.handle().await?);

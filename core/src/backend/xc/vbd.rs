@@ -158,7 +158,13 @@ fn keys(
     let params = match kind {
         // What QEMU has in an emulated drive it is told itself. Its back end would open a file of this name at once, for a
         // front end that never comes, and keep it open after an eject.
-        "qdisk" if vbd.ty == Kind::Cdrom && emulated(guest::is_hvm(context), number).is_some() => "aio:".to_owned(),
+        "qdisk"
+            if vbd.ty == Kind::Cdrom
+                && emulated(guest::is_hvm(context), number).is_some()
+                && !mutant!(MediumOpenedTwice) =>
+        {
+            "aio:".to_owned()
+        }
         "qdisk" => format!("aio:{}", source.params),
         _ => source.params.clone(),
     };

@@ -239,7 +239,7 @@ fn media_are_ejected_and_inserted() {
     world.ok(MicroOp::VbdEject("hdc".to_owned()));
     let expected = r#"
         read 5
-        store scratch/private/qdisk/5632/dp-id=vbd/7/hdc scratch/private/qdisk/5632/vdi-id=sr/iso
+        store scratch/private/qdisk/5632/dp-id=vbd/7/hdc scratch/private/qdisk/5632/vdi-id=sr/iso -back/qdisk/7/5632/vdi
         attach vbd/7/hdc sr/iso ro
         activate vbd/7/hdc
         Qmp(7, "blockdev-change-medium", "{\"filename\":\"/dev/sr/iso\",\"format\":\"raw\",\"id\":\"ide-5632\"}")
@@ -258,19 +258,23 @@ fn media_are_ejected_and_inserted() {
     assert_eq!(error(world.run(insert)), Error::DeviceNotConnected);
 }
 
-// In `medium::insert`, write `dp-id` beside `params` or `vdi` beside it, or drop `half_inserted` from `look`.
+// In `medium::insert`, write `dp-id` beside `params` or `vdi` beside it, leave the `vdi` of a file that is in the drive, or
+// drop `half_inserted` from `look`.
 #[test]
 fn an_insert_cut_short_anywhere_is_seen_and_ejected() {
-    for after in 0..12 {
+    for (after, empty) in (0..12).flat_map(|after| [(after, true), (after, false)]) {
         let mut world = with_drives();
-        world.ok(MicroOp::VbdEject("hdc".to_owned()));
+        if empty {
+            world.ok(MicroOp::VbdEject("hdc".to_owned()));
+        }
         world.cancelled_after = Some(after);
         let inserted = world.run(MicroOp::VbdInsert("hdc".to_owned(), Disk::Vdi("sr/iso".to_owned())));
         world.cancelled_after = None;
         let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
         let drive = seen.domains[0].device(true, "hdc").unwrap();
-        assert_eq!(inserted.is_ok(), drive.vdi.is_some(), "cancelled after {after}");
-        assert!(world.datapaths.is_empty() || drive.half_inserted || drive.vdi.is_some(), "cancelled after {after}");
+        let holds = drive.vdi.as_ref().is_some_and(|vdi| vdi.contains("sr/iso"));
+        assert_eq!(inserted.is_ok(), holds, "cancelled after {after}");
+        assert!(world.datapaths.is_empty() || drive.half_inserted || holds, "cancelled after {after}");
         world.ok(MicroOp::VbdEject("hdc".to_owned()));
         assert!(world.datapaths.is_empty(), "cancelled after {after}");
     }
