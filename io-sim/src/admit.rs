@@ -5,10 +5,13 @@
 //! daemon in the model as well (`node` says who writes which node and what, `judge` the rest), and then the model is
 //! brought to what was seen, so that it stays in step. All else is not admitted: there the model is wrong.
 
+mod domains;
 mod judge;
 mod node;
+mod nodes;
 mod table;
 mod transcript;
+mod waits;
 
 pub use table::{By, Row, Table, Verdict};
 pub use transcript::{Event, Line, Transcript};

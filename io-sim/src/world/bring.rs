@@ -87,10 +87,17 @@ impl World {
         self.run_until(self.now().mono);
     }
 
-    /// Somebody else has paused a domain, or lets it run.
-    pub fn bring_pause(&mut self, domid: DomId, paused: bool) {
+    /// Somebody else has paused a domain, lets it run, or is destroying it.
+    pub fn bring_hold(&mut self, domid: DomId, paused: bool, dying: bool) {
         if let Some(domain) = self.hypervisor.get_mut(domid) {
-            domain.info.paused = paused;
+            (domain.info.paused, domain.info.dying) = (paused, dying);
+        }
+    }
+
+    /// A domain has a shadow pool of so many MiB.
+    pub fn bring_shadow(&mut self, domid: DomId, mib: u32) {
+        if let Some(domain) = self.hypervisor.get_mut(domid) {
+            domain.shadow = mib;
         }
     }
 
