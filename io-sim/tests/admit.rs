@@ -31,6 +31,14 @@ fn the_model_admits_what_real_xen_said() {
     assert_eq!(admitted.ends, None);
 }
 
+// `xl destroy` of a domain that the daemon has made: it dies for a while before it goes. Fails when `Admission::domain`
+// has no `killer`.
+#[test]
+fn the_model_admits_that_somebody_else_destroys_a_domain() {
+    let admitted = admit(&kept().with_file_name("foreign-destroy.transcript")).unwrap();
+    assert_eq!(admitted.refused, Vec::<String>::new());
+}
+
 // Fails when `differs` explains what only the daemon writes.
 #[test]
 fn what_nobody_but_the_daemon_writes_is_as_it_wrote_it() {
