@@ -18,6 +18,7 @@ pub mod panic;
 pub mod relive;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod shared;
 pub mod shrink;
 pub mod sometimes;

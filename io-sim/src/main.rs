@@ -12,6 +12,7 @@ use xenops_io_sim::explore::{cli, windows};
 #[cfg(feature = "mutants")]
 use xenops_io_sim::mutants;
 use xenops_io_sim::run::Outcome;
+use xenops_io_sim::schedule::Kind;
 use xenops_io_sim::swarm::Profile;
 use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::{Choices, Tape};
@@ -30,6 +31,9 @@ struct Options {
     #[cfg(feature = "mutants")]
     #[arg(long, global = true, value_name = "NAME")]
     mutant: Option<String>,
+    /// All runs have this scheduler; by default each draws one.
+    #[arg(long, global = true, value_name = "KIND", value_parser = schedule)]
+    schedule: Option<Kind>,
 }
 
 #[derive(Subcommand)]
@@ -138,6 +142,11 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err("there is no seed in it".to_owned()) } else { Ok(range) }
 }
 
+fn schedule(text: &str) -> Result<Kind, String> {
+    let names = || Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+    Kind::named(text).ok_or_else(|| format!("one of {}", names()))
+}
+
 fn main() -> ExitCode {
     panic::keep_quiet();
     let options = Options::parse();
@@ -145,6 +154,9 @@ fn main() -> ExitCode {
     if let Some(Err(error)) = options.mutant.as_deref().map(xenops_core::mutant::choose) {
         eprintln!("xenops-sim: {error}");
         return ExitCode::from(2);
+    }
+    if let Some(kind) = options.schedule {
+        kind.always();
     }
     let well = match options.command {
         Command::Run { seeds, profile, json, threads, keep_going } => many(seeds, profile, json, threads, keep_going),

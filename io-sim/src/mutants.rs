@@ -6,6 +6,7 @@
 
 use crate::report::Report;
 use crate::run;
+use crate::schedule::Kind;
 use crate::swarm::Profile;
 use crate::trace::Trace;
 use crate::world::Choices;
@@ -116,6 +117,7 @@ fn send(mutant: Option<Mutant>, from: u64, to: u64, seconds: u64) -> Result<Hunt
         command.arg(flag).arg(number.to_string());
     }
     command.args(mutant.into_iter().flat_map(|mutant| ["--mutant", mutant.name()]));
+    command.args(Kind::of_all().into_iter().flat_map(|kind| ["--schedule", kind.name()]));
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

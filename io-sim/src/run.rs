@@ -3,6 +3,7 @@
 mod calls;
 mod crash;
 mod faults;
+mod order;
 mod phases;
 mod step;
 mod witness;
@@ -16,6 +17,7 @@ use crate::oracle::domains::{Domains, Event};
 use crate::oracle::records::Shelf;
 use crate::oracle::rest::Picture;
 use crate::panic;
+use crate::schedule::{Ready, Schedule};
 use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
 use crate::trace::Trace;
@@ -158,6 +160,9 @@ pub struct Run {
     effects: Effects,
     journal: Journal,
     flights: Flights,
+    schedule: Schedule,
+    /// What may happen next, while it is chosen.
+    ready: Vec<Ready>,
     /// What comes next, before anything of the host's.
     inbox: VecDeque<Input>,
     turn: u32,

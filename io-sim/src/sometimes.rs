@@ -67,6 +67,10 @@ properties! {
     ModelEndedEarly "a device model ended before it said that it ran",
     FullAmidSave "a save found the disk full when it wrote the guest's memory",
     LoopOfAnother "a loop device that a back end named was another's by then",
+    Shuffled "what comes next was shuffled",
+    Priorities "what comes next went by priorities",
+    Walked "what comes next was a uniform walk",
+    Starved "one of what may come next was starved",
 }
 
 impl Property {

@@ -2,6 +2,7 @@
 
 use crate::fault::Plan;
 use crate::fleet::{Shape, pick};
+use crate::schedule::Kind;
 use crate::workload::Workload;
 use crate::world::{Choices, Concern, Config, Pace};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Swarm {
     pub sync: u64,
     /// A domain that is not the daemon's stands on the host.
     pub foreign: bool,
+    /// What comes first of what may.
+    pub schedule: Kind,
 }
 
 /// How clients behave. Odds say "once in so many times"; 0 is never.
@@ -91,8 +94,10 @@ impl Swarm {
             sleeps: pick(choices, config, &[8, 0, 3]),
             mirrors: choices.odds(config, 4),
         };
+        let schedule = Kind::draw(choices);
         Swarm {
-            host: host(choices, &shapes),
+            schedule,
+            host: Config { stepped: schedule != Kind::Random, ..host(choices, &shapes) },
             clients: 1 + pick(choices, config, &[0, 1, 2]),
             operations,
             workload,

@@ -1,11 +1,13 @@
 //! Seeds that once broke a rule beyond those that are run before anything lands, kept with what they were about.
 //!
+//! They are of a time when there was one scheduler, and keep it.
+//!
 //! A seed shows its fault only while the choices before it stay the same: what it taught has its own test where it can.
 
 use xenops_io_sim::run::run;
+use xenops_io_sim::schedule::Kind;
 use xenops_io_sim::swarm::Profile;
 use xenops_io_sim::trace::Trace;
-use xenops_io_sim::world::Choices;
 
 /// Each with the fault.
 const KEPT: [(u64, &str); 14] = [
@@ -28,7 +30,7 @@ const KEPT: [(u64, &str); 14] = [
 #[test]
 fn kept_seeds_break_no_rule() {
     for (seed, fault) in KEPT {
-        let outcome = run(seed, Choices::seeded(seed), Profile::Ci, Trace::default());
+        let outcome = run(seed, Kind::Random.seeded(seed), Profile::Ci, Trace::default());
         assert!(outcome.violation.is_none(), "seed {seed}, {fault}: {:?}", outcome.violation);
     }
 }

@@ -144,9 +144,10 @@ impl Scope {
             plan: Default::default(),
             settings: Arc::new(settings),
             bounds: Bounds::default(),
-            host: Config { pace: Pace::Stepped, first_domain: FIRST_DOMAIN, ..Config::default() },
+            host: Config { pace: Pace::Natural, stepped: true, first_domain: FIRST_DOMAIN, ..Config::default() },
             sync: 0,
             foreign: false,
+            schedule: Default::default(),
         }
     }
 }

@@ -179,6 +179,7 @@ impl Run {
         let view = View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
         let op = self.ledger.ended(key, how, &view)?;
         if let Some(op) = op {
+            self.schedule.operation_ended(op.asked.place);
             if how == Ended::Well && op.cancelled {
                 self.sometimes.hit(Property::CancelLost);
             }

@@ -115,6 +115,7 @@ impl Run {
         }
         self.take_over();
         self.flights = Default::default();
+        self.schedule.forget();
         self.inbox.clear();
         self.open.clear();
         self.turn = 0;

@@ -8,6 +8,7 @@ use crate::ledger::Ledger;
 use crate::oracle::domains::Domains;
 use crate::oracle::records::Shelf;
 use crate::oracle::{Checked, Violation, rest, state};
+use crate::schedule::Schedule;
 use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
 use crate::trace::Trace;
@@ -35,6 +36,9 @@ const STRANGER: Uuid = Uuid(*b"\xf0\x2e\x16\x40\0\0\x40\0\x80\0\0\0\0\0\0\x01");
 impl Run {
     pub(super) fn new(seed: u64, mut choices: Choices, profile: Profile, trace: Trace) -> Run {
         let swarm = Swarm::draw(&mut choices, profile);
+        let schedule = Schedule::new(swarm.schedule, swarm.shapes.len(), swarm.operations, &mut choices);
+        let mut sometimes = Sometimes::default();
+        swarm.schedule.property().into_iter().for_each(|property| sometimes.hit(property));
         let mut world = World::new(swarm.host.clone(), choices);
         world.storage_mut().shared.insert(SHARED.to_owned());
         let foreign = swarm.foreign.then(|| stranger(&mut world));
@@ -54,6 +58,8 @@ impl Run {
             effects,
             journal: Default::default(),
             flights: Default::default(),
+            schedule,
+            ready: Vec::new(),
             inbox: Default::default(),
             turn: 0,
             life: 0,
@@ -88,7 +94,7 @@ impl Run {
             lifetimes: 0,
             struck: Default::default(),
             operations: BTreeMap::new(),
-            sometimes: Sometimes::default(),
+            sometimes,
             trace,
             hash: Default::default(),
             swarm,
@@ -151,7 +157,7 @@ impl Run {
         }
     }
 
-    fn next_moment(&self) -> Option<u64> {
+    pub(super) fn next_moment(&self) -> Option<u64> {
         let clients = self.clients.iter().filter_map(|client| client.next(self.budget));
         let others = [self.world.next_event(), self.flights.next(), self.machine.deadline(), self.journal.next()];
         clients.chain(others.into_iter().flatten()).min()

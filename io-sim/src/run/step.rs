@@ -9,7 +9,7 @@ use crate::watcher::Purpose;
 use crate::world::Breach;
 use std::hash::{Hash, Hasher};
 use xenops_core::host::time::{MILLISECOND, SECOND};
-use xenops_core::host::{Fault, Outcome, Reply, Request};
+use xenops_core::host::{Fault, Outcome, Reply, Request, Token};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
 use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Landing, Machine};
@@ -37,22 +37,39 @@ impl Run {
             let outcome = Outcome::Unknown(Fault::TimedOut);
             return Ok(Some(Input::Done { effect, outcome }));
         }
+        let input = if self.schedule.chooses() { self.chosen()? } else { self.in_order()? };
+        if input.is_some() {
+            return Ok(input);
+        }
+        let due = self.machine.deadline().is_some_and(|deadline| deadline <= mono);
+        Ok(due.then_some(Input::Tick))
+    }
+
+    /// Outcomes as they came, then notices.
+    fn in_order(&mut self) -> Result<Option<Input>, Violation> {
         while let Some((effect, outcome)) = self.world.take_outcome() {
             if let Some(input) = self.landed(effect, outcome)? {
                 return Ok(Some(input));
             }
         }
         while let Some(token) = self.world.take_notice() {
-            if !self.deaf {
-                if std::mem::take(&mut self.repeat) {
-                    self.struck.count("repeated notice");
-                    self.later(3, super::Later::Again(token.0));
-                }
-                return Ok(Some(Input::Noticed { token }));
+            if let Some(input) = self.heard(token) {
+                return Ok(Some(input));
             }
         }
-        let due = self.machine.deadline().is_some_and(|deadline| deadline <= mono);
-        Ok(due.then_some(Input::Tick))
+        Ok(None)
+    }
+
+    /// A notice is given, unless they are lost.
+    pub(super) fn heard(&mut self, token: Token) -> Option<Input> {
+        if self.deaf {
+            return None;
+        }
+        if std::mem::take(&mut self.repeat) {
+            self.struck.count("repeated notice");
+            self.later(3, super::Later::Again(token.0));
+        }
+        Some(Input::Noticed { token })
     }
 
     /// A request has ended.
@@ -90,6 +107,10 @@ impl Run {
         self.hash_input(&input);
         self.steps += 1;
         let now = self.now();
+        self.schedule.told(match &input {
+            Input::Done { effect, .. } => Some(*effect),
+            _ => None,
+        });
         self.machine.handle(now, input, effects);
         if self.copied_every > 0 && self.steps.is_multiple_of(self.copied_every) {
             self.machine = copied(&self.machine);
@@ -121,10 +142,14 @@ impl Run {
                     if !self.flights.depart(effect, deadline) {
                         return Err(Violation::new("machine", format!("{effect:?} was asked for twice")));
                     }
+                    if self.schedule.chooses() {
+                        self.waits_for_its_turn(effect, &request, deadline);
+                    }
                     self.start(effect, request);
                 }
                 Effect::Abort { effect, deadline } => {
                     self.flights.hasten(effect, deadline);
+                    self.schedule.hastened(effect, deadline);
                     self.world.abort(effect);
                 }
                 Effect::Reply { .. } => {}
@@ -158,7 +183,7 @@ impl Run {
             request if self.odd_request => {
                 let before: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
                 let odds = std::mem::replace(&mut self.world.config_mut().odd_requests, 1);
-                self.world.start(effect, request);
+                self.ask_host(effect, request);
                 self.world.config_mut().odd_requests = odds;
                 let after: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
                 if after > before && self.ledger.pending().next().is_none() && !self.machine.is_at_rest() {
@@ -166,7 +191,15 @@ impl Run {
                 }
                 self.odd_request = before == after;
             }
-            request => self.world.start(effect, request),
+            request => self.ask_host(effect, request),
+        }
+    }
+
+    fn ask_host(&mut self, effect: EffectId, request: Request) {
+        if self.schedule.chooses() {
+            self.world.hold(effect, request);
+        } else {
+            self.world.start(effect, request);
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Tape {
 pub struct Choices {
     source: Source,
     made: Tape,
+    /// The next choice of its concern is not taken from the source.
+    given: Option<(Concern, u32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ impl Script {
 impl Choices {
     /// Always 0; nothing is recorded.
     pub fn nothing() -> Choices {
-        Choices { source: Source::Nothing, made: Tape::default() }
+        Choices { source: Source::Nothing, made: Tape::default(), given: None }
     }
 
     /// Drawn from a seed.
@@ -76,18 +78,23 @@ impl Choices {
             generator.set_stream(stream as u64);
             generator
         });
-        Choices { source: Source::Seed(Box::new(streams)), made: Tape::default() }
+        Choices { source: Source::Seed(Box::new(streams)), made: Tape::default(), given: None }
     }
 
     /// Taken from a tape; what it lacks, or has out of range, is 0.
     pub fn taped(tape: Tape) -> Choices {
-        Choices { source: Source::Tape(Box::new((tape, [0; CONCERNS]))), made: Tape::default() }
+        Choices { source: Source::Tape(Box::new((tape, [0; CONCERNS]))), made: Tape::default(), given: None }
     }
 
     /// Taken from a list in the order in which they are asked for; what it lacks is 0. See [`Choices::among`].
     pub fn scripted(choices: Vec<u32>) -> Choices {
         let script = Script { choices, among: Vec::new() };
-        Choices { source: Source::Script(Box::new(script)), made: Tape::default() }
+        Choices { source: Source::Script(Box::new(script)), made: Tape::default(), given: None }
+    }
+
+    /// The next choice of a concern is this one.
+    pub fn begin(&mut self, concern: Concern, choice: u32) {
+        self.given = Some((concern, choice));
     }
 
     /// Of a scripted one: among how many things each choice was made so far.
@@ -109,6 +116,10 @@ impl Choices {
             return 0;
         }
         let lane = concern as usize;
+        if let Some((_, choice)) = self.given.take_if(|(of, _)| *of == concern) {
+            self.made.lanes[lane].push(choice);
+            return choice;
+        }
         let choice = match &mut self.source {
             Source::Nothing => return 0,
             Source::Script(script) => return script.next(n),

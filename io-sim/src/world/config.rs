@@ -15,6 +15,8 @@ pub struct Config {
     pub first_domain: DomId,
     /// How long things take.
     pub pace: Pace,
+    /// But requests and notices take no time: whoever drives the host says when each comes.
+    pub stepped: bool,
     /// Requests of which the daemon does not get what it hoped for.
     pub odd_requests: u32,
     /// Steps of scripts, helpers and QEMU that go wrong.
@@ -44,6 +46,7 @@ impl Default for Config {
             cpus: 8,
             first_domain: 1,
             pace: Pace::Instant,
+            stepped: false,
             odd_requests: 0,
             odd_processes: 0,
             odd_guests: 0,

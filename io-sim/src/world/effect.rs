@@ -93,6 +93,28 @@ impl World {
         self.settle();
     }
 
+    /// The same, but unless something goes wrong with it the host does nothing before [`World::release`].
+    pub fn hold(&mut self, effect: EffectId, request: Request) {
+        let fate = self.draw_fate(&request);
+        if fate != Fate::Plain || request.is_wait() {
+            return self.start_with(effect, request, fate);
+        }
+        let stage = Stage::Due(Box::new(request));
+        self.flights.insert(effect.0, Flight { stage, timer: None, back: 0, hidden: false });
+    }
+
+    /// Requests that are held, in the order in which they were asked.
+    pub fn held(&self) -> impl Iterator<Item = EffectId> {
+        let held = self.flights.iter().filter(|(_, flight)| flight.timer.is_none());
+        held.filter(|(_, flight)| matches!(flight.stage, Stage::Due(_))).map(|(effect, _)| EffectId(*effect))
+    }
+
+    /// The host does what it was asked.
+    pub fn release(&mut self, effect: EffectId) {
+        self.effect_is_due(effect.0);
+        self.settle();
+    }
+
     /// Whether a request is on its way that will do something to a domain.
     pub fn will_act_on(&self, domid: DomId) -> bool {
         let acts = |stage: &Stage| match stage {
@@ -189,6 +211,17 @@ impl World {
     /// The next outcome, if there is one.
     pub fn take_outcome(&mut self) -> Option<(EffectId, Outcome)> {
         self.outcomes.pop_front()
+    }
+
+    /// All effects that have an outcome, in its order.
+    pub fn outcomes(&self) -> impl Iterator<Item = EffectId> {
+        self.outcomes.iter().map(|(effect, _)| *effect)
+    }
+
+    /// The outcome of this effect is taken before others.
+    pub fn take_outcome_of(&mut self, effect: EffectId) -> Option<Outcome> {
+        let at = self.outcomes.iter().position(|(of, _)| *of == effect)?;
+        self.outcomes.remove(at).map(|(_, outcome)| outcome)
     }
 
     /// Whether nothing is in flight and nothing will happen by itself.

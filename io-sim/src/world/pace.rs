@@ -12,8 +12,6 @@ pub enum Pace {
     Instant,
     /// As on a real host, always the same.
     Natural,
-    /// The same, but requests and notices take no time: whoever drives the host says when each comes.
-    Stepped,
     /// Chosen each time: nothing, or a tenth, all or thirty times of what is natural.
     Drawn,
 }
@@ -71,8 +69,7 @@ impl Pace {
     pub(super) fn draw(self, takes: Takes, choices: &mut Choices) -> u64 {
         match self {
             Pace::Instant => 0,
-            Pace::Stepped if takes == Takes::Request => 0,
-            Pace::Natural | Pace::Stepped => takes.natural(),
+            Pace::Natural => takes.natural(),
             Pace::Drawn => match choices.choose(Concern::Latency, 8) {
                 0..=3 => 0,
                 4 | 5 => takes.natural() / 10,

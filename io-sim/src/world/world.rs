@@ -261,6 +261,16 @@ impl World {
         if self.notices.is_empty() { None } else { Some(self.notices.remove(0)) }
     }
 
+    /// All notices, in their order.
+    pub fn notices(&self) -> &[Token] {
+        &self.notices
+    }
+
+    /// This notice is taken before others.
+    pub fn take_notice_of(&mut self, token: Token) {
+        self.notices.retain(|other| *other != token);
+    }
+
     /// What is due happens; who waited for it is told.
     pub(super) fn settle(&mut self) {
         loop {
@@ -312,6 +322,9 @@ impl World {
     }
 
     pub(super) fn draw(&mut self, takes: Takes) -> u64 {
+        if takes == Takes::Request && self.config.stepped {
+            return 0;
+        }
         self.config.pace.draw(takes, &mut self.choices)
     }
 
