@@ -6,6 +6,8 @@ mod faults;
 mod order;
 mod phases;
 mod step;
+#[cfg(test)]
+mod tests;
 mod witness;
 
 use crate::client::{Asked, Client};

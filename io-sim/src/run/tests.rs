@@ -1,12 +1,12 @@
 //! The simulator's short profile: so many seeds as pay where each change of one line is tested (`cargo mutants`).
 
-use xenops_io_sim::run::run;
-use xenops_io_sim::swarm::Profile;
-use xenops_io_sim::trace::Trace;
-use xenops_io_sim::world::Choices;
+use super::run;
+use crate::swarm::Profile;
+use crate::trace::Trace;
+use crate::world::Choices;
 
-/// Half of the mutants that seeds kill at all have died by then (`xenops-sim mutants`).
-const SEEDS: u64 = 200;
+/// Half of the mutants that seeds kill have died by then (`xenops-sim mutants`).
+const SEEDS: u64 = 100;
 
 #[test]
 fn the_first_seeds_break_no_rule() {
