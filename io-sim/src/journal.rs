@@ -1,7 +1,7 @@
 //! The journal as a disk has it: appends in order, one write and one sync at a time, a tail that a crash tears.
 
 use crate::world::{Choices, Concern};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use xenops_core::host::{Entry, Fault, Outcome, Reply};
 use xenops_core::machine::EffectId;
 
@@ -20,6 +20,8 @@ pub struct Journal {
     done: Option<u64>,
     /// Keys that have changed since somebody asked.
     changed: Vec<String>,
+    /// Keys whose last change was refused.
+    refused: BTreeSet<String>,
 }
 
 /// What a crash left of the appends that were on their way.
@@ -76,6 +78,15 @@ impl Journal {
         self.turn.is_empty() && self.queued.is_empty() && self.writing.is_empty()
     }
 
+    /// Keys of records that are not as they should be by now: refused, or on their way.
+    pub fn behind(&self) -> BTreeSet<String> {
+        let coming = [&self.turn, &self.queued, &self.writing].into_iter().flatten();
+        coming
+            .flat_map(|(_, entries)| entries.iter().map(|entry| entry.key.clone()))
+            .chain(self.refused.iter().cloned())
+            .collect()
+    }
+
     /// The sync has ended, well or for lack of space; the next begins.
     pub fn synced(&mut self, mono: u64, latency: u64, full: bool) -> Vec<(EffectId, Outcome)> {
         if self.done.is_none_or(|done| done > mono) {
@@ -84,8 +95,9 @@ impl Journal {
         self.done = None;
         let written = std::mem::take(&mut self.writing);
         self.write(mono, latency);
-        let outcome = |(effect, entries)| {
+        let outcome = |(effect, entries): Append| {
             if full {
+                self.refused.extend(keys(entries));
                 return (effect, Outcome::Refused(Fault::NoSpace("the journal".to_owned())));
             }
             self.apply(entries);
@@ -97,6 +109,7 @@ impl Journal {
     fn apply(&mut self, entries: Vec<Entry>) {
         for Entry { key, value } in entries {
             self.changed.push(key.clone());
+            self.refused.remove(&key);
             match value {
                 Some(value) => self.records.insert(key, value),
                 None => self.records.remove(&key),
@@ -121,6 +134,10 @@ impl Journal {
     }
 }
 
+fn keys(entries: Vec<Entry>) -> impl Iterator<Item = String> {
+    entries.into_iter().map(|entry| entry.key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +146,7 @@ mod tests {
         vec![Entry { key: key.to_owned(), value: Some("1".to_owned()) }]
     }
 
-    fn keys(journal: &Journal) -> Vec<&str> {
+    fn known(journal: &Journal) -> Vec<&str> {
         journal.records().keys().map(String::as_str).collect()
     }
 
@@ -142,18 +159,18 @@ mod tests {
         journal.end_turn(0, 10);
         journal.push(EffectId(9), entry("d"));
         journal.end_turn(5, 10);
-        assert!(journal.synced(9, 10, false).is_empty() && keys(&journal).is_empty());
+        assert!(journal.synced(9, 10, false).is_empty() && known(&journal).is_empty());
         for seed in 0..40 {
             let mut crashed = journal.clone();
             let tail = crashed.crash(false, &mut Choices::seeded(seed));
-            assert_eq!(keys(&crashed), ["a", "b", "c"][..tail.kept], "and never what was not being written");
+            assert_eq!(known(&crashed), ["a", "b", "c"][..tail.kept], "and never what was not being written");
             assert_eq!(tail.kept + tail.lost, 4);
         }
         assert_eq!(journal.synced(10, 10, false).len(), 3);
-        assert_eq!(keys(&journal), ["a", "b", "c"]);
+        assert_eq!(known(&journal), ["a", "b", "c"]);
         assert_eq!(journal.next(), Some(20));
         assert!(matches!(journal.synced(20, 10, true)[0].1, Outcome::Refused(Fault::NoSpace(_))));
-        assert_eq!(keys(&journal), ["a", "b", "c"]);
+        assert_eq!(known(&journal), ["a", "b", "c"]);
         assert!(journal.is_idle());
     }
 }

@@ -8,7 +8,7 @@ use crate::oracle::{Checked, Violation, state};
 use crate::swarm::Swarm;
 use crate::world::World;
 use crate::world::hypervisor::Domain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use xenops_core::host::{Canonical, DomId, ShutdownCode};
 use xenops_core::interface::vm::Action as Wish;
@@ -334,10 +334,12 @@ impl Ledger {
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 
-    /// What failed could not be marked so on a disk that took nothing then: the next daemon obeys it once more.
-    pub fn reboots_stay(&mut self, shelf: &Shelf, swarm: &Swarm) {
+    /// What failed could not be marked so where the disk did not take the mark, one of these keys: the next daemon obeys
+    /// it once more.
+    pub fn reboots_stay(&mut self, behind: &BTreeSet<String>, shelf: &Shelf, swarm: &Swarm) {
         for (place, shape) in self.places.iter_mut().zip(&swarm.shapes) {
-            let mut intents = shape.ids.iter().filter_map(|id| shelf.of(*id)?.intent.as_ref());
+            let unsaid = shape.ids.iter().filter(|id| behind.contains(&format!("intent/{id}")));
+            let mut intents = unsaid.filter_map(|id| shelf.of(*id)?.intent.as_ref());
             place.reboot_lost |= intents.any(|intent| intent.goal == Goal::Reboot && !intent.abandoned);
         }
     }

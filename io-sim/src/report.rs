@@ -7,6 +7,7 @@ use crate::sometimes::{Property, Sometimes};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use xenops_core::host::time::SECOND;
 
 /// A run in which a rule was broken.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Report {
     pub operations: BTreeMap<&'static str, [u64; 3]>,
     /// What happens sometimes.
     pub sometimes: Sometimes,
+    /// The longest that a run took to come to rest beside what was broken, and altogether: nanoseconds of its time.
+    pub rests: [u64; 2],
     /// Runs in which a rule was broken.
     pub failures: Vec<Failure>,
     /// Over the hashes of all runs, in order.
@@ -60,6 +63,7 @@ impl Report {
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
         self.sometimes.merge(&outcome.sometimes);
+        self.rests.iter_mut().zip(outcome.rests).for_each(|(longest, rest)| *longest = rest.max(*longest));
         self.hash = self.hash.rotate_left(7) ^ outcome.hash;
         if let Some(violation) = &outcome.violation {
             self.failures.push(Failure { seed, text: violation.to_string(), steps: outcome.steps });
@@ -85,6 +89,8 @@ impl Report {
         if !missed.is_empty() {
             let _ = write!(text, " ({})", missed.join("; "));
         }
+        let [beside, altogether] = self.rests.map(|rest| rest / SECOND);
+        let _ = write!(text, " | at rest within {altogether} s, beside what was broken {beside} s");
         let _ = write!(
             text,
             " | violations {} | hash {:016x} | {:.1} s, {:.0} steps/s, {:.0} requests/s, {:.0} lifetimes/s",
@@ -117,6 +123,7 @@ impl Report {
             "operations": self.operations,
             "sometimes": sometimes,
             "violations": failures,
+            "rests": self.rests,
             "hash": format!("{:016x}", self.hash),
             "seconds": seconds,
         })

@@ -2,6 +2,7 @@
 
 mod calls;
 mod crash;
+mod endure;
 mod faults;
 mod order;
 mod phases;
@@ -24,6 +25,7 @@ use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
 use crate::trace::Trace;
 use crate::watcher::{Purpose, Watcher};
+use crate::world::broken::Part;
 use crate::world::{Choices, Tape, World};
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
@@ -51,6 +53,9 @@ pub struct Outcome {
     pub operations: BTreeMap<&'static str, [u64; 3]>,
     /// What happens sometimes.
     pub sometimes: Sometimes,
+    /// Nanoseconds of virtual time that it took to come to rest beside what was broken, from when clients asked for
+    /// nothing new, and then altogether.
+    pub rests: [u64; 2],
     /// The choices that were made.
     pub tape: Tape,
     /// Lines, if they were wanted.
@@ -62,6 +67,8 @@ pub struct Outcome {
 enum Phase {
     /// Clients ask and faults strike.
     Working,
+    /// What is broken stays so, clients go on a little, and nothing new strikes.
+    Enduring,
     /// Nobody asks, nothing strikes: all must come to rest.
     Settling,
     /// All VMs are taken away.
@@ -198,6 +205,10 @@ pub struct Run {
     copied_every: u64,
     recovering: u64,
     settled_at: (u64, u64),
+    /// What is broken, and of the VM in which place.
+    broken: Vec<(usize, Part)>,
+    asking_until: u64,
+    rests: [u64; 2],
     steps: u64,
     requests: u64,
     lifetimes: u64,
@@ -248,6 +259,7 @@ impl Run {
             struck: self.struck,
             operations: self.operations,
             sometimes: self.sometimes,
+            rests: self.rests,
             tape: self.world.choices().made().clone(),
             trace: self.trace.lines().to_vec(),
         }

@@ -71,6 +71,8 @@ properties! {
     Priorities "what comes next went by priorities",
     Walked "what comes next was a uniform walk",
     Starved "one of what may come next was starved",
+    RestBesideBroken "vms came to rest beside one of which a part stayed broken",
+    ExcusedByBroken "a vm did not come to rest while a part of it was broken",
 }
 
 impl Property {

@@ -46,6 +46,8 @@ pub struct Swarm {
     pub sync: u64,
     /// A domain that is not the daemon's stands on the host.
     pub foreign: bool,
+    /// Parts that stay broken at its end.
+    pub broken: u32,
     /// What comes first of what may.
     pub schedule: Kind,
 }
@@ -108,6 +110,7 @@ impl Swarm {
             bounds: bounds(choices),
             sync: pick(choices, config, &[0, 100_000, 5_000_000]),
             foreign: choices.odds(config, 2),
+            broken: pick(choices, config, &[0, 0, 1, 1, 2]),
             shapes,
         }
     }

@@ -147,6 +147,7 @@ impl Scope {
             host: Config { pace: Pace::Natural, stepped: true, first_domain: FIRST_DOMAIN, ..Config::default() },
             sync: 0,
             foreign: false,
+            broken: 0,
             schedule: Default::default(),
         }
     }

@@ -14,7 +14,7 @@ use crate::shared::Shared;
 use crate::swarm::Swarm;
 use crate::trace::Trace;
 use crate::world::{Choices, World};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use xenops_core::host::{Entry, Fault, Outcome, Reply, Request, Token};
 use xenops_core::machine::effect::straggler_token;
@@ -243,15 +243,17 @@ impl State {
     /// The daemon is killed and starts again. Among how many things the host chose each time.
     pub(super) fn daemon_dies(&mut self, script: &[u32]) -> Result<Vec<u32>, Violation> {
         self.note(|| "DAEMON KILLED".to_owned());
-        let unwritable = self.asked.iter().any(|waiting| matches!(waiting.request, Request::Append(_)));
+        let appends = self.asked.iter().filter_map(|waiting| match &waiting.request {
+            Request::Append(entries) => Some(entries),
+            _ => None,
+        });
+        let behind: BTreeSet<String> = appends.flatten().map(|entry| entry.key.clone()).collect();
         *self.world.choices() = Choices::scripted(script.to_vec());
         self.world.daemon_crash();
         self.discard();
         self.look()?;
         self.ledger.crashed(false);
-        if unwritable {
-            self.ledger.reboots_stay(&self.shelf, &self.swarm);
-        }
+        self.ledger.reboots_stay(&behind, &self.shelf, &self.swarm);
         self.starts_again()
     }
 

@@ -71,6 +71,11 @@ impl Domains {
         Domains { known: BTreeMap::new(), names, foreign, looked: (1, 0), gone: BTreeMap::new() }
     }
 
+    /// Those of one VM.
+    pub fn of(&self, place: usize) -> impl Iterator<Item = DomId> {
+        self.known.iter().filter(move |(_, known)| known.place == Some(place)).map(|(domid, _)| *domid)
+    }
+
     /// A client was told of these domains of a VM: each was its at some moment since then.
     pub fn told(&self, vm: &str, domids: &[i64], since: u64) -> Checked {
         let place = vm.parse().ok().and_then(|id: Uuid| self.names.get(&id).copied());

@@ -37,7 +37,7 @@ pub fn check(world: &World, shelf: &Shelf, shapes: &[Shape]) -> Result<Vec<Sensi
 }
 
 /// The state of one VM.
-fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible, Violation> {
+pub fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible, Violation> {
     let [a, b] = shape.ids.map(|id| shelf.of(id).is_some_and(|records| records.row));
     if a && b {
         return Err(Violation::new("H12", format!("vm {} has rows under both names", shape.ids[0])));

@@ -1,7 +1,6 @@
 //! The daemon is killed, the host is reset, and a daemon starts again.
 
 use super::{Later, Phase, Run};
-use crate::fault::Kind;
 use crate::fleet::pick;
 use crate::journal::Tail;
 use crate::oracle::{Checked, rest};
@@ -30,15 +29,13 @@ impl Run {
     pub(super) fn crash(&mut self) -> Checked {
         self.struck.count("daemon crash");
         self.mourn();
-        let unwritable = self.struck.of(Kind::DiskFull) > 0 || !self.journal.is_idle();
+        let behind = self.journal.behind();
         let tail = self.journal.crash(self.world.disk().full, self.world.choices());
         self.tail(tail);
         self.world.daemon_crash();
         self.look_while_down()?;
         self.ledger.crashed(false);
-        if unwritable {
-            self.ledger.reboots_stay(&self.shelf, &self.swarm);
-        }
+        self.ledger.reboots_stay(&behind, &self.shelf, &self.swarm);
         let down = pick(self.world.choices(), Concern::Fault, &[0, SECOND, 100 * SECOND]);
         let until = self.now().mono + down;
         self.world.run_until(until);

@@ -89,6 +89,9 @@ impl Run {
             guests_stopped: 0,
             unfinished: BTreeMap::new(),
             settled_at: (0, 0),
+            broken: Vec::new(),
+            asking_until: 0,
+            rests: [0; 2],
             steps: 0,
             requests: 0,
             lifetimes: 0,
@@ -138,6 +141,9 @@ impl Run {
         if self.phase == Phase::Working && self.budget == 0 && self.clients.iter().all(Client::is_free) {
             return self.settle();
         }
+        if self.phase == Phase::Enduring && self.endured()? {
+            return self.settle();
+        }
         if self.phase >= Phase::Settling && self.is_quiet() {
             return self.rested();
         }
@@ -178,17 +184,30 @@ impl Run {
         if let Some((_, what)) = self.later.pop_first() {
             return self.later_now(what);
         }
-        if self.phase == Phase::Working {
-            return self.settle();
+        match self.phase {
+            Phase::Working => return self.settle(),
+            Phase::Enduring => return self.endures_nothing(),
+            _ => {}
         }
         self.restless("and nothing will happen any more")
     }
 
-    /// Faults stop, and clients ask for nothing new.
-    fn settle(&mut self) -> Checked {
+    /// Faults stop, and clients ask for nothing new; or what is broken stays so for a while.
+    pub(super) fn settle(&mut self) -> Checked {
+        if self.phase == Phase::Working && self.breaks() {
+            return self.calm();
+        }
         self.note(|| "all is to come to rest".to_owned());
         self.phase = Phase::Settling;
         self.budget = 0;
+        self.world.mend();
+        self.calm()?;
+        self.settled_at = (self.now().mono, self.steps);
+        Ok(())
+    }
+
+    /// Nothing new strikes.
+    fn calm(&mut self) -> Checked {
         self.plan.0.clear();
         (self.odd_request, self.odd_process, self.slow) = (false, false, false);
         let config = self.world.config_mut();
@@ -198,7 +217,6 @@ impl Run {
                 self.later_now(what)?;
             }
         }
-        self.settled_at = (self.now().mono, self.steps);
         Ok(())
     }
 
@@ -242,6 +260,7 @@ impl Run {
         }
         match self.phase {
             Phase::Settling => {
+                self.rests[1] = self.now().mono - self.settled_at.0;
                 self.phase = Phase::Clearing;
                 self.chore(Chore::Tasks, Call::TaskList);
                 self.chore(Chore::List, Call::VmList);

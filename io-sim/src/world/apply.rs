@@ -31,6 +31,7 @@ impl World {
             Request::Introduce(domid, _, _) => self.introduce(domid).map(unit),
             Request::CreateDomain(spec) => {
                 let domid = self.hypervisor.create(&spec)?;
+                self.is_of_broken(domid, spec.handle);
                 self.note(10, u64::from(domid), 0);
                 Ok(Reply::Domain(domid))
             }

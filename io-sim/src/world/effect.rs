@@ -15,6 +15,8 @@ pub(super) enum Stage {
     Due(Box<Request>),
     /// Its moment is to come, and then only a part of it is done.
     DuePartly(Box<Request>),
+    /// Nobody will ever do it.
+    Stuck(Box<Request>),
     /// It waits.
     Waits(Wait),
     /// It is answered when so many processes, or its domain, have gone.
@@ -47,6 +49,9 @@ pub(super) enum Applied {
 impl World {
     /// The machine's `Do`: what comes of it is among the outcomes, now or later.
     pub fn start(&mut self, effect: EffectId, request: Request) {
+        if self.is_never_answered(&request) {
+            return self.gets_stuck(effect, request);
+        }
         let fate = self.draw_fate(&request);
         self.start_with(effect, request, fate);
     }
@@ -95,11 +100,19 @@ impl World {
 
     /// The same, but unless something goes wrong with it the host does nothing before [`World::release`].
     pub fn hold(&mut self, effect: EffectId, request: Request) {
+        if self.is_never_answered(&request) {
+            return self.gets_stuck(effect, request);
+        }
         let fate = self.draw_fate(&request);
         if fate != Fate::Plain || request.is_wait() {
             return self.start_with(effect, request, fate);
         }
         let stage = Stage::Due(Box::new(request));
+        self.flights.insert(effect.0, Flight { stage, timer: None, back: 0, hidden: false });
+    }
+
+    fn gets_stuck(&mut self, effect: EffectId, request: Request) {
+        let stage = Stage::Stuck(Box::new(request));
         self.flights.insert(effect.0, Flight { stage, timer: None, back: 0, hidden: false });
     }
 
@@ -168,7 +181,7 @@ impl World {
                 self.outcomes.push_back((EffectId(effect), outcome));
             }
             Stage::Answered(outcome) => self.outcomes.push_back((EffectId(effect), outcome)),
-            stage @ (Stage::Waits(_) | Stage::Goes(_)) => {
+            stage @ (Stage::Waits(_) | Stage::Goes(_) | Stage::Stuck(_)) => {
                 self.flights.insert(effect, Flight { stage, timer: None, ..flight });
                 self.wait_ends(effect, None);
             }
@@ -251,7 +264,7 @@ impl World {
                     }
                 }
                 Stage::Waits(wait) => self.forget_wait(effect, &wait),
-                Stage::DuePartly(_) | Stage::Goes(_) | Stage::Answered(_) => {}
+                Stage::DuePartly(_) | Stage::Stuck(_) | Stage::Goes(_) | Stage::Answered(_) => {}
             }
         }
     }

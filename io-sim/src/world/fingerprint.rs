@@ -116,7 +116,7 @@ impl World {
         std::mem::discriminant(stage).hash(hash);
         (timer.map(|(at, _)| at), back, hidden).hash(hash);
         match stage {
-            Stage::Due(request) | Stage::DuePartly(request) => {
+            Stage::Due(request) | Stage::DuePartly(request) | Stage::Stuck(request) => {
                 request.hash(hash);
                 if let Request::OpenImage { stream, .. } = &**request {
                     self.images.shut().any(|shut| shut == stream).hash(hash);

@@ -1,5 +1,6 @@
 //! What runs in a simulated domain.
 
+use super::broken::Part;
 use super::choice::Concern;
 use super::console::{Console, Typed, typed};
 use super::device::{DeviceKey, Kind};
@@ -444,6 +445,9 @@ impl World {
     /// A guest's write, where it is allowed; whether it was.
     pub(super) fn guest_writes(&mut self, domid: DomId, leaf: &str, value: &str) -> bool {
         let path = path::domain(domid, leaf);
+        if self.is_broken(Part::Quota, domid) && !self.store.exists(&path) {
+            return false;
+        }
         let written = self.store.write_as(domid, &path, value).is_ok();
         if written {
             self.written(&path);
@@ -478,6 +482,7 @@ impl World {
     pub(super) fn guest_gives_up(&mut self, key: DeviceKey) {
         let Some(domain) = self.hypervisor.get(key.domid) else { return };
         match domain.guest.traits.unplugs {
+            _ if self.is_broken(Part::Frontends, key.domid) => self.frontend_refuses(key),
             Unplugs::Well => self.frontend_closes(key),
             Unplugs::Late => self.guest_will(key.domid, Takes::Whim, Step::Release(key)),
             Unplugs::Refuses => self.frontend_refuses(key),

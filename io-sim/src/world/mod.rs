@@ -28,6 +28,7 @@ mod act;
 mod apply;
 pub mod backend;
 mod bring;
+pub mod broken;
 mod effect;
 mod event;
 mod facts;

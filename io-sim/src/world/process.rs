@@ -1,5 +1,6 @@
 //! Processes of the simulated dom0, whoever started them.
 
+use super::broken::Part;
 use super::event::{Event, Moment};
 use super::pace::Takes;
 use super::world::World;
@@ -160,8 +161,12 @@ impl World {
         }
         process.next = None;
         process.steps += 1;
-        let step = process.steps;
-        match process.spawn.role {
+        let (step, role, domid) = (process.steps, process.spawn.role, process.spawn.domid);
+        let helps = matches!(role, Role::Builder | Role::Saver | Role::Restorer);
+        if helps && domid.is_some_and(|domid| self.is_broken(Part::Helpers, domid)) {
+            return self.exits(pid, Exit::Signal(9));
+        }
+        match role {
             Role::Hotplug => self.script_steps(pid, step),
             Role::Hook => self.hook_runs(pid),
             Role::Builder => self.builder_steps(pid, step),

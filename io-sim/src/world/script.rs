@@ -1,5 +1,6 @@
 //! The host's hotplug scripts, as a plain distribution ships them: `block` and `vif-bridge`; and hooks.
 
+use super::broken::Part;
 use super::choice::Concern;
 use super::device::{DeviceKey, Kind};
 use super::lineage::Breach;
@@ -98,6 +99,9 @@ impl World {
         let variable = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let place = variable("XENBUS_PATH").and_then(|relative| path::place(&format!("/local/domain/0/{relative}")));
         let Some(Place::Backend(key)) = place else { return self.exits(pid, Exit::Code(1)) };
+        if self.is_broken(Part::Scripts, key.domid) {
+            return self.exits(pid, Exit::Code(1));
+        }
         let action = args.first().cloned().unwrap_or_default();
         let tap = args.iter().any(|arg| arg == "type_if=tap");
         let interface = if tap { variable("INTERFACE") } else { variable("vif") };

@@ -72,6 +72,11 @@ impl Storage {
         Ok(Reply::Attached(Attached { params, backend_kind: None, record }))
     }
 
+    /// The disk on a datapath.
+    pub(super) fn behind(&self, dp: &str) -> Option<&String> {
+        self.datapaths.get(dp).map(|held| &held.vdi)
+    }
+
     fn held(&mut self, dp: &str, vdi: &str) -> Option<&mut Attachment> {
         self.datapaths.get_mut(dp).filter(|held| held.vdi == vdi)
     }

@@ -1,5 +1,6 @@
 //! The simulated host as a whole: what it is now, and how time passes on it.
 
+use super::broken::Broken;
 use super::choice::{Choices, Concern};
 use super::config::Config;
 use super::console::Console;
@@ -60,6 +61,7 @@ pub struct World {
     /// Waits that ask about a domain of whose end nobody has told.
     untold: Vec<u64>,
     pub(super) woken: Vec<u64>,
+    pub(super) broken: Vec<Broken>,
     pub(super) tally: Shared<Tally>,
     pub(super) host: Arc<Host>,
     facts: Arc<HostFacts>,
@@ -89,6 +91,7 @@ impl World {
             coming: Vec::new(),
             untold: Vec::new(),
             woken: Vec::new(),
+            broken: Vec::new(),
             tally: Shared::default(),
             host: Arc::new(facts::host(&config)),
             facts: Arc::new(facts::facts(&config)),
