@@ -49,6 +49,26 @@ kinds! {
     Resize "worker resize",
 }
 
+impl Kind {
+    /// What happens, for somebody who is told of it.
+    pub fn told(self) -> &'static str {
+        match self {
+            Kind::DaemonCrash => "the daemon is killed",
+            Kind::HostReboot => "the host is reset",
+            Kind::OddRequest => "a request does not come to what was hoped for",
+            Kind::OddProcess => "a process does not do what it should",
+            Kind::LostNotices => "notices are lost for a while",
+            Kind::RepeatedNotice => "the next notice comes twice",
+            Kind::DiskFull => "the daemon's disk is full for a while",
+            Kind::SlowDisk => "the daemon's disk takes longer than the machine waits",
+            Kind::GuestStops => "a guest stops by itself",
+            Kind::Destroyed => "somebody else destroys a domain",
+            Kind::ClockJump => "somebody sets the host's clock",
+            Kind::Resize => "somebody resizes the worker pool",
+        }
+    }
+}
+
 /// One fault to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {

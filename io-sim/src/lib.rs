@@ -23,6 +23,7 @@ pub mod shared;
 pub mod shrink;
 pub mod sometimes;
 pub mod swarm;
+pub mod timeline;
 pub mod trace;
 pub mod watcher;
 pub mod workload;

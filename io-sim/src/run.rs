@@ -23,6 +23,7 @@ use crate::panic;
 use crate::schedule::{Ready, Schedule};
 use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
+use crate::timeline::{Kind as Happens, Scene, Timeline};
 use crate::trace::Trace;
 use crate::watcher::{Purpose, Watcher};
 use crate::world::broken::Part;
@@ -31,7 +32,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{DomId, Now, Uuid};
-use xenops_core::machine::{CallId, ClientId, Effects, Flights, Input, Machine};
+use xenops_core::machine::{CallId, ClientId, EffectId, Effects, Flights, Input, Machine};
 use xenops_core::recovery::Goal;
 
 /// What a run came to.
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub tape: Tape,
     /// Lines, if they were wanted.
     pub trace: Vec<String>,
+    /// The story, if it was wanted.
+    pub told: Option<Timeline>,
 }
 
 /// How far a run is.
@@ -247,6 +250,10 @@ impl Run {
         if let Some(violation) = &violation {
             let (mono, steps) = (self.now().mono, self.steps);
             self.trace.line(mono, steps, || format!("VIOLATION {violation}"));
+            self.show(None);
+            if let Some(story) = self.trace.story() {
+                story.broken((mono, steps), violation);
+            }
         }
         let mut hash = self.hash;
         hash.write_u64(self.world.trace());
@@ -262,6 +269,7 @@ impl Run {
             rests: self.rests,
             tape: self.world.choices().made().clone(),
             trace: self.trace.lines().to_vec(),
+            told: self.trace.told(),
         }
     }
 
@@ -272,6 +280,22 @@ impl Run {
     fn note(&mut self, text: impl FnOnce() -> String) {
         let (mono, steps) = (self.world.now().mono, self.steps);
         self.trace.line(mono, steps, text);
+    }
+
+    /// For whoever is told the story: something that happened to a VM, or to none of them.
+    fn mark(&mut self, kind: Happens, vm: Option<usize>, text: impl FnOnce() -> String) {
+        let at = (self.world.now().mono, self.steps);
+        if let Some(story) = self.trace.story() {
+            story.mark(at, kind, vm, text());
+        }
+    }
+
+    /// For the same: how all stands after what happened last, or after this effect.
+    fn show(&mut self, about: Option<EffectId>) {
+        let at = (self.world.now().mono, self.steps);
+        if let Some(story) = self.trace.story() {
+            story.look(at, about, Scene::of(&self.world, self.journal.records()));
+        }
     }
 
     fn later(&mut self, steps: u64, what: Later) {

@@ -1,13 +1,15 @@
-//! What happened, one line at a time: virtual time, number of inputs, what.
+//! What happened, for whoever wants to know: one line at a time (virtual time, number of inputs, what), or as a story.
 
+use crate::timeline::{Story, Timeline};
 use std::fmt::Write;
 use xenops_core::host::{DomainAct, Outcome, Query, Reply, Request, StorageCall};
-use xenops_core::machine::{Effect, Input};
+use xenops_core::machine::{Effect, Input, Machine};
 
-/// Lines, if anybody wants them.
+/// Lines and a story, if anybody wants them.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     lines: Option<Vec<String>>,
+    story: Option<Box<Story>>,
 }
 
 /// Longest part of a line that shows what stands in a request.
@@ -16,7 +18,38 @@ const SHOWN: usize = 160;
 impl Trace {
     /// One that keeps its lines.
     pub fn kept() -> Trace {
-        Trace { lines: Some(Vec::new()) }
+        Trace { lines: Some(Vec::new()), story: None }
+    }
+
+    /// One that collects a story; whoever has the VMs begins it anew with them.
+    pub fn telling() -> Trace {
+        Trace { lines: None, story: Some(Box::default()) }
+    }
+
+    /// The story, if there is to be one.
+    pub fn story(&mut self) -> Option<&mut Story> {
+        self.story.as_deref_mut()
+    }
+
+    /// The story as far as it has come.
+    pub fn told(&mut self) -> Option<Timeline> {
+        self.story.take().map(|story| story.told())
+    }
+
+    /// The machine is about to hear this.
+    pub fn heard(&mut self, mono: u64, step: u64, input: &Input, machine: &Machine) {
+        self.line(mono, step, || self::input(input));
+        if let Some(story) = self.story() {
+            story.heard((mono, step), input, machine);
+        }
+    }
+
+    /// The machine wants this.
+    pub fn wanted(&mut self, mono: u64, step: u64, effect: &Effect, machine: &Machine) {
+        self.line(mono, step, || self::effect(effect));
+        if let Some(story) = self.story() {
+            story.wanted((mono, step), effect, machine);
+        }
     }
 
     /// One more line, if it is kept.

@@ -3,6 +3,7 @@
 use super::state::State;
 use crate::ledger::Key;
 use crate::oracle::{Checked, Violation, state};
+use crate::timeline::Kind as Happens;
 use crate::world::Fate;
 use xenops_core::host::time::SECOND;
 use xenops_core::host::{DomainAct, Request, ShutdownCode};
@@ -140,6 +141,12 @@ impl State {
         if what.is_injection() {
             self.spend(what);
         }
+        let made = self.happens(what);
+        self.show(None);
+        made
+    }
+
+    fn happens(&mut self, what: &Move) -> Result<Vec<u32>, Violation> {
         match what {
             Move::Hear(at) => self.machine_hears(*at)?,
             Move::Notice(at) => self.machine_notices(*at)?,
@@ -172,6 +179,7 @@ impl State {
         let domid = ids.iter().find_map(|id| state::living(&self.world, *id).next()).map(|(domid, _)| domid);
         let Some(domid) = domid else { return Ok(()) };
         self.disturbed(place);
+        self.mark(Happens::Fault, Some(place), || format!("its guest stops by itself: {code:?}"));
         let effect = EffectId(EXTERNAL + u64::from(self.steps));
         self.world.start_with(effect, Request::Domain(domid, DomainAct::Shutdown(code)), Fate::Plain);
         self.drain();

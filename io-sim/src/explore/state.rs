@@ -12,8 +12,9 @@ use crate::oracle::rest::{self, Picture};
 use crate::oracle::{Checked, Violation, state, storage};
 use crate::shared::Shared;
 use crate::swarm::Swarm;
+use crate::timeline::{Kind as Happens, Scene, words};
 use crate::trace::Trace;
-use crate::world::{Choices, World};
+use crate::world::{Choices, Fate, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use xenops_core::host::{Entry, Fault, Outcome, Reply, Request, Token};
@@ -119,8 +120,28 @@ impl State {
     }
 
     pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
-        let (mono, step) = (self.world.now().mono - EPOCH.min(self.world.now().mono), u64::from(self.steps));
+        let (mono, step) = self.at();
         self.trace.line(mono, step, text);
+    }
+
+    pub(super) fn at(&self) -> (u64, u64) {
+        (self.world.now().mono - EPOCH.min(self.world.now().mono), u64::from(self.steps))
+    }
+
+    /// For whoever is told the story: something that happened.
+    pub(super) fn mark(&mut self, kind: Happens, vm: Option<usize>, text: impl FnOnce() -> String) {
+        let at = self.at();
+        if let Some(story) = self.trace.story() {
+            story.mark(at, kind, vm, text());
+        }
+    }
+
+    /// For the same: how all stands now.
+    pub(super) fn show(&mut self, about: Option<EffectId>) {
+        let at = self.at();
+        if let Some(story) = self.trace.story() {
+            story.look(at, about, Scene::of(&self.world, self.journal.records()));
+        }
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -144,9 +165,14 @@ impl State {
     }
 
     /// The host does what it was asked; an append is durable.
-    pub(super) fn host_does(&mut self, at: usize, fate: crate::world::Fate) -> Checked {
+    pub(super) fn host_does(&mut self, at: usize, fate: Fate) -> Checked {
         let Waiting { effect, request, .. } = self.asked.remove(at);
         self.note(|| format!("  host does {effect:?}: {fate:?}"));
+        let at = self.at();
+        if let Some(story) = self.trace.story() {
+            let kind = if fate == Fate::Plain { Happens::Host } else { Happens::Fault };
+            story.at_work(at, effect, kind, &words::fate(&fate));
+        }
         match request {
             Request::Append(entries) => self.append(effect, entries, fate)?,
             request => self.world.start_with(effect, request, fate),
@@ -155,8 +181,7 @@ impl State {
         self.look()
     }
 
-    fn append(&mut self, effect: EffectId, entries: Vec<Entry>, fate: crate::world::Fate) -> Checked {
-        use crate::world::Fate;
+    fn append(&mut self, effect: EffectId, entries: Vec<Entry>, fate: Fate) -> Checked {
         let lost = || Outcome::Unknown(Fault::Lost("the answer".to_owned()));
         let (applied, outcome) = match fate {
             Fate::Refused(fault) => (false, Outcome::Refused(fault)),
@@ -195,6 +220,10 @@ impl State {
     pub(super) fn host_stops(&mut self, at: usize) {
         let Waiting { effect, .. } = self.asked.remove(at);
         self.note(|| format!("  host stops {effect:?}"));
+        let at = self.at();
+        if let Some(story) = self.trace.story() {
+            story.at_work(at, effect, Happens::Host, "the host does not begin it");
+        }
         self.answered.push((effect, Outcome::Aborted));
     }
 
@@ -243,6 +272,7 @@ impl State {
     /// The daemon is killed and starts again. Among how many things the host chose each time.
     pub(super) fn daemon_dies(&mut self, script: &[u32]) -> Result<Vec<u32>, Violation> {
         self.note(|| "DAEMON KILLED".to_owned());
+        self.gone("the daemon is killed");
         let appends = self.asked.iter().filter_map(|waiting| match &waiting.request {
             Request::Append(entries) => Some(entries),
             _ => None,
@@ -260,6 +290,7 @@ impl State {
     /// The host is reset, and all on it starts again.
     pub(super) fn host_dies(&mut self, script: &[u32]) -> Result<Vec<u32>, Violation> {
         self.note(|| "HOST RESET".to_owned());
+        self.gone("the host is reset: all domains are gone, and what was not durable");
         *self.world.choices() = Choices::scripted(script.to_vec());
         self.world.host_reboot();
         self.world.run_until(EPOCH);
@@ -271,11 +302,20 @@ impl State {
         self.starts_again()
     }
 
+    fn gone(&mut self, what: &str) {
+        let at = self.at();
+        if let Some(story) = self.trace.story() {
+            story.killed(at, what);
+        }
+    }
+
     fn starts_again(&mut self) -> Result<Vec<u32>, Violation> {
         self.life += 1;
         self.world.daemon_starts();
         self.discard();
         self.look()?;
+        self.show(None);
+        self.mark(Happens::Start, None, || "a daemon starts: it reads its records and looks at the host".to_owned());
         let among = self.world.choices().among().to_vec();
         *self.world.choices() = Choices::nothing();
         self.flights = Flights::default();
@@ -303,6 +343,7 @@ impl State {
         let swarm = self.swarm.clone();
         for event in std::mem::take(&mut self.events) {
             self.note(|| format!("  domain {} of vm {}: {:?}", event.domid, event.place, event.what));
+            self.mark(Happens::Domain, Some(event.place), || event.to_string());
             if event.what == What::Made {
                 self.names.made(event.domid, event.place);
             }
@@ -340,12 +381,14 @@ impl State {
         let mut told: Vec<String> =
             states.iter().enumerate().map(|(n, sensible)| format!("{sensible:?}{}", place(n))).collect();
         self.note(|| format!("at rest: {told:?}"));
+        self.mark(Happens::Rest, None, || format!("all is at rest: {told:?}"));
         told.sort_unstable();
         Ok(told)
     }
 
     /// Every VM is taken away, in order; then the host must be as it was at first.
     pub fn clear(&mut self) -> Checked {
+        self.mark(Happens::Rest, None, || "every vm is taken away".to_owned());
         for place in 0..self.wants.len() {
             let (_, standing) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
             self.ledger.external(place);

@@ -5,7 +5,7 @@ use crate::action::{Action, Target};
 use crate::client::Asked;
 use crate::ledger::{Ended, Key, View};
 use crate::oracle::{Checked, Violation, state};
-use crate::trace;
+use crate::timeline::Kind as Happens;
 use crate::world::Choices;
 use xenops_core::interface::task::State as TaskState;
 use xenops_core::interface::{Answer, Call, Error};
@@ -57,11 +57,12 @@ impl State {
     }
 
     fn handle(&mut self, input: Input, effects: &mut Effects) {
-        self.note(|| trace::input(&input));
+        let (mono, step) = self.at();
+        self.trace.heard(mono, step, &input, &self.machine);
         let before = effects.len();
         self.machine.handle(self.world.now(), input, effects);
         for effect in &effects[before..] {
-            self.note(|| trace::effect(effect));
+            self.trace.wanted(mono, step, effect, &self.machine);
         }
     }
 
@@ -95,6 +96,7 @@ impl State {
                     if request.is_wait() || request.is_own() {
                         self.world.start(effect, request);
                         self.drain();
+                        self.show(Some(effect));
                     } else {
                         self.asked.push(Waiting { effect, request, aborted: false });
                     }
@@ -170,6 +172,8 @@ impl State {
 
     /// The client cancels what it waits for.
     pub(super) fn client_cancels(&mut self, at: usize) -> Checked {
+        let of = self.pending[at].1;
+        self.mark(Happens::Fault, Some(of), || "the client changes its mind, and cancels what it asked for".to_owned());
         let (Key::Task(task), _) = self.pending[at] else { return Ok(()) };
         if let Some(op) = self.ledger.get_mut(self.pending[at].0) {
             op.cancelled = true;

@@ -4,6 +4,7 @@ use super::{Checked, Violation};
 use crate::world::World;
 use crate::world::guest::Life;
 use std::collections::BTreeMap;
+use std::fmt;
 use xenops_core::host::{DomId, ShutdownCode, Uuid};
 
 /// What was last seen of a domain.
@@ -51,6 +52,22 @@ pub struct Event {
     pub domid: DomId,
     /// What.
     pub what: What,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "domain {} ", self.domid)?;
+        match self.what {
+            What::Made => f.write_str("is made"),
+            What::Unpaused => f.write_str("is let run"),
+            What::Paused => f.write_str("is paused"),
+            What::Stopped(code) => write!(f, "has stopped: {code:?}"),
+            What::Resumed => f.write_str("runs on after it had stopped"),
+            What::Dying => f.write_str("begins to be destroyed"),
+            What::Renamed => f.write_str("gets another name"),
+            What::Gone(..) => f.write_str("is gone"),
+        }
+    }
 }
 
 /// All domains as they were when last looked at.

@@ -1,6 +1,6 @@
 //! The daemon is killed, the host is reset, and a daemon starts again.
 
-use super::{Later, Phase, Run};
+use super::{Happens, Later, Phase, Run};
 use crate::fleet::pick;
 use crate::journal::Tail;
 use crate::oracle::{Checked, rest};
@@ -28,6 +28,7 @@ impl Run {
     /// The daemon is killed; after a while it is started again.
     pub(super) fn crash(&mut self) -> Checked {
         self.struck.count("daemon crash");
+        self.gone("the daemon is killed");
         self.mourn();
         let behind = self.journal.behind();
         let tail = self.journal.crash(self.world.disk().full, self.world.choices());
@@ -46,6 +47,7 @@ impl Run {
     /// The host is reset, and starts again with everything on it.
     pub(super) fn host_reboot(&mut self) -> Checked {
         self.struck.count("host reboot");
+        self.gone("the host is reset: all domains are gone, and what was not durable");
         if self.ledger.pending().next().is_some() {
             self.sometimes.hit(Property::RebootInOperation);
         }
@@ -56,6 +58,13 @@ impl Run {
         self.ledger.crashed(true);
         self.look_while_down()?;
         self.start_again()
+    }
+
+    fn gone(&mut self, what: &str) {
+        let at = (self.now().mono, self.steps);
+        if let Some(story) = self.trace.story() {
+            story.killed(at, what);
+        }
     }
 
     fn tail(&mut self, tail: Tail) {
@@ -90,6 +99,7 @@ impl Run {
         self.read_records()?;
         let before = self.stopped_guests();
         self.look()?;
+        self.show(None);
         if self.stopped_guests() > before {
             self.sometimes.hit(Property::GuestWhileDown);
         }
@@ -104,6 +114,7 @@ impl Run {
         self.life += 1;
         self.recovering = self.life;
         self.note(|| "daemon starts".to_owned());
+        self.mark(Happens::Start, None, || "a daemon starts: it reads its records and looks at the host".to_owned());
         self.world.daemon_starts();
         self.look_while_down()?;
         let whole = self.world.hypervisor().iter().filter(|(_, domain)| domain.info.handle.is_tombstone()).count();

@@ -1,7 +1,7 @@
 //! Faults strike.
 
 use super::step::EXTERNAL;
-use super::{Later, Ripe, Run, Theft, Who};
+use super::{Happens, Later, Ripe, Run, Theft, Who};
 use crate::fault::Kind;
 use crate::fleet::pick;
 use crate::oracle::{Checked, state};
@@ -19,6 +19,11 @@ impl Run {
     /// A fault's moment has come.
     pub(super) fn strike(&mut self, kind: Kind) -> Checked {
         self.note(|| format!("FAULT {}", kind.name()));
+        match kind {
+            // These are told when they happen.
+            Kind::DaemonCrash | Kind::HostReboot | Kind::OddRequest | Kind::OddProcess => {}
+            _ => self.mark(Happens::Fault, None, || kind.told().to_owned()),
+        }
         match kind {
             Kind::DaemonCrash => {
                 let ripe = match self.world.choices().choose(Concern::Fault, 5) {

@@ -1,7 +1,7 @@
 //! The course of a run: clients work while faults strike, all comes to rest, all is taken away.
 
 use super::step::MOMENT;
-use super::{Chore, Later, Open, Phase, Run, Who};
+use super::{Chore, Happens, Later, Open, Phase, Run, Who};
 use crate::client::Client;
 use crate::fleet::SHARED;
 use crate::ledger::Ledger;
@@ -11,6 +11,7 @@ use crate::oracle::{Checked, Violation, rest, state};
 use crate::schedule::Schedule;
 use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
+use crate::timeline::Story;
 use crate::trace::Trace;
 use crate::watcher::Watcher;
 use crate::workload::Standing;
@@ -34,11 +35,14 @@ const MOST_INPUTS: u64 = 600_000;
 const STRANGER: Uuid = Uuid(*b"\xf0\x2e\x16\x40\0\0\x40\0\x80\0\0\0\0\0\0\x01");
 
 impl Run {
-    pub(super) fn new(seed: u64, mut choices: Choices, profile: Profile, trace: Trace) -> Run {
+    pub(super) fn new(seed: u64, mut choices: Choices, profile: Profile, mut trace: Trace) -> Run {
         let swarm = Swarm::draw(&mut choices, profile);
         let schedule = Schedule::new(swarm.schedule, swarm.shapes.len(), swarm.operations, &mut choices);
         let mut sometimes = Sometimes::default();
         swarm.schedule.property().into_iter().for_each(|property| sometimes.hit(property));
+        if let Some(story) = trace.story() {
+            *story = Story::of(&swarm.shapes);
+        }
         let mut world = World::new(swarm.host.clone(), choices);
         world.storage_mut().shared.insert(SHARED.to_owned());
         let foreign = swarm.foreign.then(|| stranger(&mut world));
@@ -109,6 +113,8 @@ impl Run {
         let (seed, swarm) = (self.seed, &self.swarm);
         self.trace.line(self.world.now().mono, self.steps, || format!("seed {seed} {swarm:#?}"));
         let mut effects = std::mem::take(&mut self.effects);
+        self.show(None);
+        self.mark(Happens::Start, None, || "a daemon starts on an empty host".to_owned());
         self.carry_out(&mut effects)?;
         while self.phase < Phase::Cleared {
             if self.steps > MOST_INPUTS {
@@ -176,7 +182,9 @@ impl Run {
         if self.phase >= Phase::Settling && mono > self.settled_at.0.saturating_add(REST_TIME) {
             return self.restless("too long");
         }
-        self.look()
+        self.look()?;
+        self.show(None);
+        Ok(())
     }
 
     /// Nothing will happen by itself: what is to come after so many inputs comes now.
@@ -198,6 +206,8 @@ impl Run {
             return self.calm();
         }
         self.note(|| "all is to come to rest".to_owned());
+        let text = "nothing goes wrong and nobody asks for anything from here on: all must come to rest";
+        self.mark(Happens::Rest, None, || text.to_owned());
         self.phase = Phase::Settling;
         self.budget = 0;
         self.world.mend();
@@ -255,6 +265,7 @@ impl Run {
         self.ledger.rested();
         let states = rest::check(&self.world, &self.shelf, &self.swarm.shapes)?;
         self.note(|| format!("at rest: {states:?}"));
+        self.mark(Happens::Rest, None, || format!("all is at rest: {states:?}"));
         if states.contains(&rest::Sensible::PreservedCrash) {
             self.sometimes.hit(Property::CrashPreserved);
         }
@@ -279,6 +290,7 @@ impl Run {
     /// Every VM goes, whatever state it is in.
     fn clear(&mut self) {
         self.settled_at = (self.now().mono, self.steps);
+        self.mark(Happens::Rest, None, || "every vm is taken away".to_owned());
         for place in 0..self.swarm.shapes.len() {
             let (id, standing) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
             if standing == Standing::Absent {

@@ -1,10 +1,9 @@
 //! One input into the machine, its effects out, and a look at what they did.
 
-use super::{Open, Phase, Run, Who};
+use super::{Happens, Open, Phase, Run, Who};
 use crate::fleet::SHARED;
 use crate::oracle::{Checked, Violation, storage};
 use crate::sometimes::Property;
-use crate::trace;
 use crate::watcher::Purpose;
 use crate::world::Breach;
 use std::hash::{Hash, Hasher};
@@ -99,11 +98,13 @@ impl Run {
         if self.turn >= TURN {
             self.end_turn();
         }
-        self.look()
+        self.look()?;
+        self.show(None);
+        Ok(())
     }
 
     fn tell(&mut self, input: Input, effects: &mut Effects) {
-        self.note(|| trace::input(&input));
+        self.trace.heard(self.world.now().mono, self.steps, &input, &self.machine);
         self.hash_input(&input);
         self.steps += 1;
         let now = self.now();
@@ -146,6 +147,7 @@ impl Run {
                         self.waits_for_its_turn(effect, &request, deadline);
                     }
                     self.start(effect, request);
+                    self.show(Some(effect));
                 }
                 Effect::Abort { effect, deadline } => {
                     self.flights.hasten(effect, deadline);
@@ -165,7 +167,7 @@ impl Run {
     fn give_replies(&mut self, effects: &mut Effects, from: usize) -> Checked {
         let mut at = from;
         while at < effects.len() {
-            self.note(|| trace::effect(&effects[at]));
+            self.trace.wanted(self.world.now().mono, self.steps, &effects[at], &self.machine);
             self.hash_effect(&effects[at]);
             if matches!(effects[at], Effect::Reply { .. }) {
                 let Effect::Reply { call, reply } = effects.remove(at) else { continue };
@@ -255,6 +257,7 @@ impl Run {
         let mono = self.now().mono;
         for event in std::mem::take(&mut self.events) {
             self.note(|| format!("  domain {} of vm {}: {:?}", event.domid, event.place, event.what));
+            self.mark(Happens::Domain, Some(event.place), || event.to_string());
             self.happened(&event);
             self.ledger.happened(&event, mono, &self.swarm)?;
             self.shelf.owns(&event, &self.swarm.shapes)?;
