@@ -40,6 +40,12 @@ pub fn choose(name: &str) -> Result<(), String> {
     CHOSEN.set(mutant).map_err(|_| "a mutant has been chosen already".to_owned())
 }
 
+/// The mutant that this process runs as.
+#[cfg(feature = "mutants")]
+pub fn chosen() -> Option<Mutant> {
+    CHOSEN.get().copied()
+}
+
 /// Whether this process runs as that mutant.
 #[cfg(feature = "mutants")]
 pub(crate) fn is(mutant: Mutant) -> bool {

@@ -10,17 +10,36 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Run all seeds; `done` is told after each, and says whether to go on.
-pub fn run(seeds: Range<u64>, profile: Profile, threads: usize, done: &(dyn Fn(&Report) -> bool + Sync)) -> Report {
-    let next = AtomicU64::new(seeds.start);
+/// Which seeds a machine of a farm runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// All of them.
+    pub all: Range<u64>,
+    /// Its share: the i-th of n.
+    pub shard: (u64, u64),
+}
+
+impl Seeds {
+    /// How many those are.
+    pub fn count(&self) -> u64 {
+        let (share, of) = self.shard;
+        (self.all.end - self.all.start).saturating_sub(share).div_ceil(of)
+    }
+}
+
+/// Run these seeds; `done` is told after each, and says whether to go on.
+pub fn run(seeds: &Seeds, profile: Profile, threads: usize, done: &(dyn Fn(&Report) -> bool + Sync)) -> Report {
+    let (share, of) = seeds.shard;
+    let (first, end) = (seeds.all.start + share, seeds.all.end);
+    let next = AtomicU64::new(first);
     let stop = AtomicBool::new(false);
-    let merged = Mutex::new(Merge { report: Report::default(), next: seeds.start, waiting: BTreeMap::new() });
+    let merged = Mutex::new(Merge { report: Report::default(), next: first, of, waiting: BTreeMap::new() });
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(of, Ordering::Relaxed);
+                    if seed >= end || stop.load(Ordering::Relaxed) {
                         return;
                     }
                     let outcome = run::run(seed, Choices::seeded(seed), profile, Trace::default());
@@ -39,6 +58,8 @@ pub fn run(seeds: Range<u64>, profile: Profile, threads: usize, done: &(dyn Fn(&
 struct Merge {
     report: Report,
     next: u64,
+    /// From one seed to the next.
+    of: u64,
     waiting: BTreeMap<u64, Outcome>,
 }
 
@@ -48,7 +69,28 @@ impl Merge {
         self.waiting.insert(seed, outcome);
         while let Some(outcome) = self.waiting.remove(&self.next) {
             self.report.add(self.next, &outcome);
-            self.next += 1;
+            self.next += self.of;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_all_seeds_once() {
+        let all = 10..27;
+        let reports: Vec<Report> = (0..4)
+            .map(|share| {
+                let seeds = Seeds { all: all.clone(), shard: (share, 4) };
+                let report = run(&seeds, Profile::Ci, 1, &|_| true);
+                assert_eq!(report.seeds, seeds.count());
+                report
+            })
+            .collect();
+        let whole = run(&Seeds { all, shard: (0, 1) }, Profile::Ci, 1, &|_| true);
+        assert_eq!(reports.iter().map(|report| report.seeds).sum::<u64>(), whole.seeds);
+        assert_eq!(reports.iter().map(|report| report.requests).sum::<u64>(), whole.requests);
     }
 }

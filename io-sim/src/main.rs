@@ -6,14 +6,21 @@ use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use xenops_io_sim::admit::{self, Table, Transcript};
 use xenops_io_sim::explore::{cli, windows};
+use xenops_io_sim::failures::{Failures, Kept};
+use xenops_io_sim::farm::Seeds;
 #[cfg(feature = "mutants")]
-use xenops_io_sim::mutants;
+use xenops_io_sim::{mutants, shrinks};
+use xenops_io_sim::oracle::Violation;
+use xenops_io_sim::report::{Failure, Report};
 use xenops_io_sim::run::Outcome;
 use xenops_io_sim::schedule::Kind;
 use xenops_io_sim::swarm::Profile;
+use xenops_io_sim::tell::{self, Telling};
+use xenops_io_sim::timeline::html::About;
 use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::{Choices, Tape};
 use xenops_io_sim::{farm, panic, relive, run, shrink};
@@ -40,21 +47,8 @@ struct Options {
 enum Command {
     /// Runs many seeds.
     Run {
-        /// Seeds, from the first to before the last.
-        #[arg(long, value_name = "A..B", value_parser = seeds)]
-        seeds: Range<u64>,
-        /// How long each run is.
-        #[arg(long, value_enum, default_value_t)]
-        profile: Length,
-        /// Print the result as JSON.
-        #[arg(long)]
-        json: bool,
-        /// Threads; by default one for each core.
-        #[arg(long)]
-        threads: Option<usize>,
-        /// Go on after a violation.
-        #[arg(long)]
-        keep_going: bool,
+        #[command(flatten)]
+        many: Many,
     },
     /// Runs one seed, or the choices in a file, again; or lives through what a daemon has recorded.
     Replay {
@@ -70,6 +64,8 @@ enum Command {
         /// Print what happens.
         #[arg(long)]
         trace: bool,
+        #[command(flatten)]
+        telling: Telling,
         /// Choices, as `shrink` writes them.
         #[arg(long, value_name = "FILE")]
         choices: Option<PathBuf>,
@@ -86,7 +82,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         transcript: Option<PathBuf>,
     },
-    /// Finds fewer and smaller choices that break the same rule.
+    /// Finds fewer and smaller choices that break the same rule, and tells what then happens.
     Shrink {
         /// The seed.
         #[arg(long)]
@@ -94,9 +90,17 @@ enum Command {
         /// How long each run is.
         #[arg(long, value_enum, default_value_t)]
         profile: Length,
+        /// Choices to begin with, as `shrink` writes them; without, those of the seed.
+        #[arg(long, value_name = "FILE")]
+        choices: Option<PathBuf>,
         /// Where to write the choices.
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        /// Print a line of JSON, and no timeline.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        telling: Telling,
         /// Seconds to try.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
@@ -108,10 +112,44 @@ enum Command {
     /// Runs each mutant, a machine with one breakage of one line, until it breaks a rule: all must.
     #[cfg(feature = "mutants")]
     Mutants(mutants::Options),
+    /// Shrinks a failure of each mutant: choices before and after, and seconds.
+    #[cfg(feature = "mutants")]
+    Shrinks(shrinks::Options),
     /// Runs seeds, each after the other, until one breaks a rule or its time is over: one mutant's part of `mutants`.
     #[cfg(feature = "mutants")]
     #[command(hide = true)]
     Hunt(mutants::Hunt),
+}
+
+/// `xenops-sim run`
+#[derive(clap::Args)]
+struct Many {
+    /// Seeds, from the first to before the last.
+    #[arg(long, value_name = "A..B", value_parser = seeds, required_unless_present = "from")]
+    seeds: Option<Range<u64>>,
+    /// Only a part of them: from the i-th on, each n-th.
+    #[arg(long, value_name = "I/N", value_parser = cli::shard, default_value = "0/1")]
+    shard: (u64, u64),
+    /// How long each run is.
+    #[arg(long, value_enum, default_value_t)]
+    profile: Length,
+    /// Print lines of JSON: `{"failed":SEED,"profile","rule","text","steps","requests","seconds"}` as soon as a seed
+    /// fails, `{"kept":N,"failed":M}` for the seeds of `--from`, and at last the sums: `seeds`, `hash`, `violations`,
+    /// `steps`, `requests`, `lifetimes`, `faults`, `operations`, `sometimes`, `blind`, `seconds`.
+    #[arg(long)]
+    json: bool,
+    /// Threads; by default one for each core.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Go on after a violation.
+    #[arg(long)]
+    keep_going: bool,
+    /// Keep seeds that fail in this file, a line of JSON each, those that fail after the fewest requests first.
+    #[arg(long, value_name = "FILE")]
+    failures: Option<PathBuf>,
+    /// Try the seeds in such a file first.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -159,18 +197,24 @@ fn main() -> ExitCode {
         kind.always();
     }
     let well = match options.command {
-        Command::Run { seeds, profile, json, threads, keep_going } => many(seeds, profile, json, threads, keep_going),
-        Command::Replay { recording: Some(path), trace, .. } => lived_again(&path, trace),
-        Command::Replay { seed, profile, trace, choices, .. } => {
-            replay(seed.expect("asked for where there is no recording"), profile, trace, choices.as_deref())
+        Command::Run { many } => many.run(),
+        Command::Replay { recording: Some(path), trace, telling, .. } => lived_again(&path, trace, &telling),
+        Command::Replay { seed, profile, trace, choices, telling, .. } => {
+            let seed = seed.expect("asked for where there is no recording");
+            replay(seed, profile, trace, choices.as_deref(), &telling)
         }
         Command::Admit { files, transcript: Some(path), .. } => keep_transcript(&files, &path),
         Command::Admit { files, at_most, .. } => admitted(&files, at_most),
         Command::Explore(options) => cli::explore(&options),
         Command::Windows(options) => windows::windows(&options),
-        Command::Shrink { seed, profile, to, seconds } => smaller(seed, profile, to.as_deref(), seconds),
+        Command::Shrink { seed, profile, choices, to, json, telling, seconds } => {
+            let telling = if json { telling } else { telling.with_timeline() };
+            smaller(seed, profile, choices.as_deref(), to.as_deref(), json, &telling, seconds)
+        }
         #[cfg(feature = "mutants")]
         Command::Mutants(options) => mutants::kill(&options),
+        #[cfg(feature = "mutants")]
+        Command::Shrinks(options) => shrinks::measure(&options),
         #[cfg(feature = "mutants")]
         Command::Hunt(options) => mutants::hunt(&options),
     };
@@ -186,49 +230,120 @@ fn main() -> ExitCode {
 
 fn repro(seed: u64, profile: Length) -> String {
     match profile {
-        Length::Ci => format!("xenops-sim replay --seed {seed} --trace"),
-        Length::Nightly => format!("xenops-sim replay --seed {seed} --profile nightly --trace"),
+        Length::Ci => format!("xenops-sim replay --seed {seed} --timeline"),
+        Length::Nightly => format!("xenops-sim replay --seed {seed} --profile nightly --timeline"),
     }
 }
 
-fn many(
-    seeds: Range<u64>,
-    profile: Length,
-    json: bool,
-    threads: Option<usize>,
-    keep_going: bool,
-) -> Result<bool, String> {
-    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
-    let bar =
-        if std::io::stderr().is_terminal() { ProgressBar::new(seeds.end - seeds.start) } else { ProgressBar::hidden() };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {elapsed} of {duration} {msg}");
-    bar.set_style(style.map_err(|error| error.to_string())?);
-    let began = Instant::now();
-    let report = farm::run(seeds, profile.into(), threads, &|report| {
-        bar.set_position(report.seeds);
-        report.failures.is_empty() || keep_going
-    });
-    bar.finish_and_clear();
-    let seconds = began.elapsed().as_secs_f64();
-    if json {
-        println!("{}", report.json(seconds));
-    } else {
-        println!("{}", report.line(seconds));
+impl Many {
+    fn run(&self) -> Result<bool, String> {
+        let mut failures = Failures::default();
+        if let Some(path) = &self.failures {
+            failures = Failures::read(path)?;
+        }
+        let mut well = true;
+        if let Some(path) = &self.from {
+            well = self.known(&Failures::read(path)?);
+        }
+        if let Some(seeds) = self.seeds.clone().filter(|_| well || self.keep_going) {
+            let began = Instant::now();
+            let report = self.seeds(&Seeds { all: seeds, shard: self.shard }, began)?;
+            report.failures.iter().for_each(|failure| failures.add(Kept::of(failure, &self.profile.name())));
+            let blind = if report.seeds >= LARGE { report.blind() } else { Vec::new() };
+            let seconds = began.elapsed().as_secs_f64();
+            if self.json {
+                let mut line = report.json(seconds);
+                line["blind"] = blind.clone().into();
+                println!("{line}");
+            } else {
+                println!("{}", report.line(seconds));
+            }
+            blind.iter().for_each(|what| eprintln!("blind: {what}"));
+            well &= report.failures.is_empty() && blind.is_empty();
+        }
+        if let Some(path) = &self.failures {
+            failures.write(path)?;
+        }
+        Ok(well)
     }
-    for failure in &report.failures {
+
+    /// Seeds that have failed before, the fastest first; whether none does any more.
+    fn known(&self, kept: &Failures) -> bool {
+        let mut failed = 0;
+        for kept in kept.iter() {
+            let Ok(profile) = Length::from_str(&kept.profile, true) else { continue };
+            let outcome = run::run(kept.seed, Choices::seeded(kept.seed), profile.into(), Trace::default());
+            let Some(violation) = &outcome.violation else { continue };
+            failed += 1;
+            let mut report = Report::default();
+            report.add(kept.seed, &outcome);
+            report.failures.iter().for_each(|failure| self.tell(failure, profile, 0.0));
+            eprintln!("  as before: {violation}");
+            if !self.keep_going {
+                break;
+            }
+        }
+        let all = kept.iter().count();
+        if self.json {
+            println!("{}", serde_json::json!({"kept": all, "failed": failed}));
+        } else {
+            println!("of {all} seeds that have failed before {failed} fail");
+        }
+        failed == 0
+    }
+
+    fn seeds(&self, seeds: &Seeds, began: Instant) -> Result<Report, String> {
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads = self.threads.unwrap_or_else(cores);
+        let shown = std::io::stderr().is_terminal();
+        let bar = if shown { ProgressBar::new(seeds.count()) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {elapsed} of {duration} {msg}");
+        bar.set_style(style.map_err(|error| error.to_string())?);
+        let told = AtomicUsize::new(0);
+        let report = farm::run(seeds, self.profile.into(), threads, &|report| {
+            bar.set_position(report.seeds);
+            let new = told.swap(report.failures.len(), Ordering::Relaxed);
+            let seconds = began.elapsed().as_secs_f64();
+            bar.suspend(|| report.failures.iter().skip(new).for_each(|failure| self.tell(failure, self.profile, seconds)));
+            report.failures.is_empty() || self.keep_going
+        });
+        bar.finish_and_clear();
+        Ok(report)
+    }
+
+    fn tell(&self, failure: &Failure, profile: Length, seconds: f64) {
+        if self.json {
+            let mut line = failure.json(&profile.name());
+            line["seconds"] = seconds.into();
+            println!("{line}");
+        }
         eprintln!("seed {}: {} (after {} inputs)", failure.seed, failure.text, failure.steps);
         eprintln!("  again: {}", repro(failure.seed, profile));
     }
-    let blind = if report.seeds >= LARGE { report.blind() } else { Vec::new() };
-    blind.iter().for_each(|what| eprintln!("blind: {what}"));
-    Ok(report.failures.is_empty() && blind.is_empty())
 }
 
-fn lived_again(path: &Path, trace: bool) -> Result<bool, String> {
-    let mut trace = if trace { Trace::kept() } else { Trace::default() };
+impl Length {
+    fn name(self) -> String {
+        self.to_possible_value().expect("none is skipped").get_name().to_owned()
+    }
+}
+
+fn lived_again(path: &Path, trace: bool, telling: &Telling) -> Result<bool, String> {
+    let mut trace = if trace { Trace::kept() } else { telling.trace() };
     let relived = relive::relive(path, &mut trace);
     trace.lines().iter().for_each(|line| println!("{line}"));
     let relived = relived?;
+    if let Some(timeline) = trace.told() {
+        let differs = relived.differs.clone();
+        let about = About {
+            run: format!("a recording of a daemon, made by {}", relived.build),
+            violation: differs.map(|what| Violation::new("law 1", what)),
+            mutant: tell::mutant(),
+            again: format!("xenops-sim replay {}", path.display()),
+            found: Vec::new(),
+        };
+        telling.tell(&timeline, &about)?;
+    }
     if let Some(why) = &relived.ends {
         eprintln!("the recording ends before its daemon did: {why}");
     }
@@ -285,25 +400,40 @@ fn keep_transcript(files: &[PathBuf], to: &Path) -> Result<bool, String> {
     Ok(true)
 }
 
-fn replay(seed: u64, profile: Length, trace: bool, choices: Option<&Path>) -> Result<bool, String> {
-    let choices = || match choices {
-        None => Ok(Choices::seeded(seed)),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            let tape = serde_json::from_str::<Tape>(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-            Ok::<Choices, String>(Choices::taped(tape))
-        }
-    };
-    let kept = if trace { Trace::kept() } else { Trace::default() };
-    let outcome = run::run(seed, choices()?, profile.into(), kept);
-    let again = run::run(seed, choices()?, profile.into(), Trace::default());
+fn taped(seed: u64, choices: Option<&Path>) -> Result<Choices, String> {
+    let Some(path) = choices else { return Ok(Choices::seeded(seed)) };
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let tape = serde_json::from_str::<Tape>(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Choices::taped(tape))
+}
+
+fn replay(
+    seed: u64,
+    profile: Length,
+    trace: bool,
+    choices: Option<&Path>,
+    telling: &Telling,
+) -> Result<bool, String> {
+    let kept = if trace { Trace::kept() } else { telling.trace() };
+    let mut outcome = run::run(seed, taped(seed, choices)?, profile.into(), kept);
+    let again = run::run(seed, taped(seed, choices)?, profile.into(), Trace::default());
     outcome.trace.iter().for_each(|line| println!("{line}"));
+    if let Some(timeline) = outcome.told.take() {
+        let choices = choices.map_or_else(String::new, |path| format!(" --choices {}", path.display()));
+        let about = about(seed, &outcome, repro(seed, profile) + &choices, Vec::new());
+        telling.tell(&timeline, &about)?;
+    }
     println!("{}", summary(seed, &outcome));
     if outcome.hash != again.hash {
         eprintln!("the same choices gave the hashes {:016x} and {:016x}", outcome.hash, again.hash);
         return Ok(false);
     }
     Ok(outcome.violation.is_none())
+}
+
+fn about(seed: u64, outcome: &Outcome, again: String, found: Vec<String>) -> About {
+    let run = format!("seed {seed}, {} inputs, {} requests to the host", outcome.steps, outcome.requests);
+    About { run, violation: outcome.violation.clone(), mutant: tell::mutant(), again, found }
 }
 
 fn summary(seed: u64, outcome: &Outcome) -> String {
@@ -318,18 +448,44 @@ fn summary(seed: u64, outcome: &Outcome) -> String {
     )
 }
 
-fn smaller(seed: u64, profile: Length, to: Option<&Path>, seconds: u64) -> Result<bool, String> {
-    let Some(found) = shrink::shrink(seed, profile.into(), std::time::Duration::from_secs(seconds)) else {
+fn smaller(
+    seed: u64,
+    profile: Length,
+    choices: Option<&Path>,
+    to: Option<&Path>,
+    json: bool,
+    telling: &Telling,
+    seconds: u64,
+) -> Result<bool, String> {
+    let (began, time) = (Instant::now(), std::time::Duration::from_secs(seconds));
+    let Some(found) = shrink::shrink(seed, taped(seed, choices)?, profile.into(), time) else {
         println!("seed {seed} breaks no rule");
         return Ok(true);
     };
-    let outcome = run::run(seed, Choices::taped(found.tape.clone()), profile.into(), Trace::kept());
-    outcome.trace.iter().for_each(|line| println!("{line}"));
-    println!("{}", summary(seed, &outcome));
-    println!("{} choices other than nothing special, of {} at first", found.choices, found.first);
+    let took = began.elapsed().as_secs_f64();
     let path = to.map_or_else(|| PathBuf::from(format!("seed-{seed}.choices")), Path::to_path_buf);
     let text = serde_json::to_string(&found.tape).map_err(|error| error.to_string())?;
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("again: xenops-sim replay --seed {seed} --choices {} --trace", path.display());
+    let mut outcome = run::run(seed, Choices::taped(found.tape), profile.into(), telling.trace());
+    let again = format!("{} --choices {}", repro(seed, profile), path.display());
+    let told = outcome.told.take();
+    let left = format!(
+        "{} choices other than nothing special are left of {} at first, after {took:.1} s.",
+        found.choices, found.first
+    );
+    if let Some(timeline) = told {
+        telling.tell(&timeline, &about(seed, &outcome, again.clone(), vec![left.clone()]))?;
+    }
+    if json {
+        let line = serde_json::json!({
+            "seed": seed, "rule": found.rule, "choices": found.choices, "first": found.first, "seconds": took,
+            "steps": outcome.steps, "text": outcome.violation.map(|violation| violation.to_string()),
+        });
+        println!("{line}");
+        return Ok(false);
+    }
+    println!("{}", summary(seed, &outcome));
+    println!("{left}");
+    println!("again: {again}");
     Ok(false)
 }

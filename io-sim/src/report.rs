@@ -14,10 +14,24 @@ use xenops_core::host::time::SECOND;
 pub struct Failure {
     /// Which run.
     pub seed: u64,
-    /// Which rule, and how.
+    /// Which rule.
+    pub rule: &'static str,
+    /// The rule, and how it was broken.
     pub text: String,
     /// After how many inputs.
     pub steps: u64,
+    /// After how many requests to the host.
+    pub requests: u64,
+}
+
+impl Failure {
+    /// For programs.
+    pub fn json(&self, profile: &str) -> Value {
+        json!({
+            "failed": self.seed, "profile": profile, "rule": self.rule, "text": self.text, "steps": self.steps,
+            "requests": self.requests,
+        })
+    }
 }
 
 /// Sums over runs.
@@ -66,7 +80,13 @@ impl Report {
         self.rests.iter_mut().zip(outcome.rests).for_each(|(longest, rest)| *longest = rest.max(*longest));
         self.hash = self.hash.rotate_left(7) ^ outcome.hash;
         if let Some(violation) = &outcome.violation {
-            self.failures.push(Failure { seed, text: violation.to_string(), steps: outcome.steps });
+            self.failures.push(Failure {
+                seed,
+                rule: violation.rule,
+                text: violation.to_string(),
+                steps: outcome.steps,
+                requests: outcome.requests,
+            });
         }
     }
 
@@ -104,15 +124,11 @@ impl Report {
         text
     }
 
-    /// The same for programs.
+    /// The same for programs, failures only counted: each has a line of its own.
     pub fn json(&self, seconds: f64) -> Value {
         let faults: BTreeMap<_, _> = self.faults.iter().collect();
         let sometimes: BTreeMap<_, _> =
             Property::ALL.iter().map(|property| (property.name(), self.sometimes.of(*property))).collect();
-        let failures = self.failures.iter();
-        let failures: Vec<_> = failures
-            .map(|failure| json!({"seed": failure.seed, "violation": failure.text, "steps": failure.steps}))
-            .collect();
         json!({
             "seeds": self.seeds,
             "steps": self.steps,
@@ -122,7 +138,7 @@ impl Report {
             "faults": faults,
             "operations": self.operations,
             "sometimes": sometimes,
-            "violations": failures,
+            "violations": self.failures.len(),
             "rests": self.rests,
             "hash": format!("{:016x}", self.hash),
             "seconds": seconds,

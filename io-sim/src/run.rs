@@ -206,6 +206,8 @@ pub struct Run {
     batch: Vec<String>,
     /// After each so many inputs the machine goes on as a copy that was read from its snapshot; 0: never.
     copied_every: u64,
+    /// Inputs at most.
+    most: u64,
     recovering: u64,
     settled_at: (u64, u64),
     /// What is broken, and of the VM in which place.
@@ -225,6 +227,13 @@ pub struct Run {
 /// Run one seed, or one tape.
 pub fn run(seed: u64, choices: Choices, profile: Profile, trace: Trace) -> Outcome {
     Run::new(seed, choices, profile, trace).played()
+}
+
+/// The same with so many inputs at most: one that takes longer breaks the rule `length`, which is none.
+pub fn run_within(seed: u64, choices: Choices, profile: Profile, most: u64) -> Outcome {
+    let mut run = Run::new(seed, choices, profile, Trace::default());
+    run.most = run.most.min(most);
+    run.played()
 }
 
 /// Run one seed; after each so many inputs the machine goes on as a copy that was read from its snapshot.

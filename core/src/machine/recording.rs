@@ -126,6 +126,11 @@ impl Replay {
         &self.effects
     }
 
+    /// The machine as it is now.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     fn compare(&self, expected: u64) -> Result<(), Differs> {
         if hash(&self.effects) == expected { Ok(()) } else { Err(Differs::Effects(self.effects.clone())) }
     }

@@ -6,7 +6,12 @@ use super::scope::{Budget, OPS, Op, Scope};
 use super::search::{Found, Limits, Search};
 use crate::canon::MOST_VMS;
 use crate::fleet::Guest;
+use crate::shrink;
+use crate::tell::{self, Telling};
+use crate::timeline::html::About;
+use crate::trace::Trace;
 use serde_json::json;
+use std::fmt;
 use std::time::Duration;
 
 /// `xenops-sim explore`
@@ -48,7 +53,7 @@ pub struct Options {
     /// Only a part: of all that goes wrong first, the i-th share of n.
     #[arg(long, value_name = "I/N", value_parser = shard, default_value = "0/1")]
     shard: (u64, u64),
-    /// Print a line of JSON.
+    /// Print lines of JSON: one for a rule that was broken, then one for all of it.
     #[arg(long)]
     json: bool,
     /// Every order, also of what commutes, and VMs are not exchanged.
@@ -63,6 +68,8 @@ pub struct Options {
     /// Make these choices once more, and tell what happens.
     #[arg(long, value_name = "CHOICES")]
     replay: Option<String>,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 fn guest(text: &str) -> Result<Guest, String> {
@@ -76,7 +83,8 @@ fn guest(text: &str) -> Result<Guest, String> {
     }
 }
 
-fn shard(text: &str) -> Result<(u64, u64), String> {
+/// A share of so many, counted from 0.
+pub fn shard(text: &str) -> Result<(u64, u64), String> {
     let (share, of) = text.split_once('/').ok_or("not of the form I/N")?;
     let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
     let (share, of) = (number(share)?, number(of)?);
@@ -110,23 +118,67 @@ pub fn explore(options: &Options) -> Result<bool, String> {
         unreduced: options.unreduced,
     };
     if let Some(choices) = &options.replay {
-        let (lines, violation) = replay(&scope, &replay::parse(choices)?);
-        lines.iter().for_each(|line| println!("{line}"));
-        println!("{}", violation.as_ref().map_or("well".to_owned(), ToString::to_string));
-        return Ok(violation.is_none());
+        return told_again(options, &scope, &replay::parse(choices)?);
     }
     let time = options.seconds.map(Duration::from_secs);
     let found = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard }).run();
-    if options.json {
-        println!("{}", found.json());
-    } else {
+    if !options.json {
         println!("{}", found.line());
         found.ends.iter().for_each(|(ends, states)| println!("  {states:>8}  {}", ends.join(" | ")));
     }
     if let Some((violation, choices)) = &found.violation {
-        eprintln!("{violation}\n  again: the same with --replay {}", replay::text(choices));
+        let text = replay::text(choices);
+        if options.json {
+            println!("{}", json!({"rule": violation.rule, "text": violation.to_string(), "choices": text}));
+        }
+        eprintln!("{violation}\n  again: {}", tell::again(&format!("--replay {text}")));
+        if options.telling.is_wanted() {
+            let time = Duration::from_secs(SHRINKS);
+            let shrunk = shrink::shrink_moves(&scope, choices, time);
+            told_again(options, &scope, shrunk.as_ref().map_or(choices, |(choices, _)| choices))?;
+        }
+    }
+    if options.json {
+        println!("{}", found.json());
     }
     Ok(found.is_complete())
+}
+
+/// Seconds for finding fewer choices before they are told.
+const SHRINKS: u64 = 30;
+
+/// Makes choices once more, and tells what happens.
+fn told_again(options: &Options, scope: &Scope, choices: &[usize]) -> Result<bool, String> {
+    let trace = if options.telling.is_wanted() { options.telling.trace() } else { Trace::kept() };
+    let (mut trace, violation) = replay(scope, choices, trace);
+    trace.lines().iter().for_each(|line| println!("{line}"));
+    let again = tell::again(&format!("--replay {}", replay::text(choices)));
+    if let Some(timeline) = trace.told() {
+        let about = About {
+            run: scope.to_string(),
+            violation: violation.clone(),
+            mutant: tell::mutant(),
+            again: again.clone(),
+            found: vec![format!(
+                "Of the exploration's {} choices {} are other than what comes first when nothing goes wrong.",
+                choices.len(),
+                choices.iter().filter(|choice| **choice != 0).count()
+            )],
+        };
+        options.telling.tell(&timeline, &about)?;
+        println!("again: {again}");
+    }
+    println!("{}", violation.as_ref().map_or("well".to_owned(), ToString::to_string));
+    Ok(violation.is_none())
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ops: Vec<&str> = self.ops.iter().map(|op| op.name).collect();
+        let Budget { crashes, faults, cancels, guests, .. } = self.budget;
+        write!(f, "every interleaving of {} vm(s), {:?}: {}", self.vms, self.guest, ops.join(", "))?;
+        write!(f, ", with {crashes} crashes, {faults} faults, {cancels} cancellations, {guests} guest events")
+    }
 }
 
 impl Found {

@@ -3,8 +3,10 @@
 use super::moves::Move;
 use super::scope::{Op, Scope};
 use super::state::State;
+use crate::canon::EPOCH;
 use crate::oracle::Violation;
 use crate::panic;
+use crate::timeline::{Kind as Happens, Story};
 use crate::trace::Trace;
 use std::sync::Arc;
 
@@ -30,8 +32,14 @@ pub fn begin(scope: &Scope, ops: &[Op], trace: Trace) -> Result<State, Violation
     state.clients_ask()?;
     state.run_straight()?;
     state.trace = trace;
+    if let Some(story) = state.trace.story() {
+        *story = Story::of(&state.swarm.shapes);
+        story.begins_at(EPOCH);
+    }
     state.left = scope.budget.settled();
     state.steps = 0;
+    state.show(None);
+    state.mark(Happens::Start, None, || "the daemon runs, and each vm stands as its operation finds it".to_owned());
     for (place, op) in ops.iter().enumerate() {
         state.wants[place] = vec![op.action];
     }
@@ -39,18 +47,23 @@ pub fn begin(scope: &Scope, ops: &[Op], trace: Trace) -> Result<State, Violation
     Ok(state)
 }
 
-/// The same choices once more, with every step told.
-pub fn replay(scope: &Scope, choices: &[usize]) -> (Vec<String>, Option<Violation>) {
-    let mut state = match roots(scope).get(choices.first().copied().unwrap_or(0)) {
-        None => return (vec!["there is no such beginning".to_owned()], None),
-        Some(ops) => match begin(scope, ops, Trace::kept()) {
-            Ok(state) => state,
-            Err(violation) => return (Vec::new(), Some(violation)),
-        },
+/// The same choices once more, with every step told as it is wanted.
+pub fn replay(scope: &Scope, choices: &[usize], trace: Trace) -> (Trace, Option<Violation>) {
+    let Some(ops) = roots(scope).into_iter().nth(choices.first().copied().unwrap_or(0)) else {
+        return (trace, Some(Violation::new("choices", "there is no such beginning")));
+    };
+    let mut state = match begin(scope, &ops, trace) {
+        Ok(state) => state,
+        Err(violation) => return (Trace::default(), Some(violation)),
     };
     let result = panic::caught(|| again(scope, &mut state, &choices[1.min(choices.len())..]));
-    let result = result.unwrap_or_else(|text| Err(Violation::new("machine", text)));
-    (state.trace.lines().to_vec(), result.err())
+    let violation = result.unwrap_or_else(|text| Err(Violation::new("machine", text))).err();
+    state.show(None);
+    let at = state.at();
+    if let (Some(violation), Some(story)) = (&violation, state.trace.story()) {
+        story.broken(at, violation);
+    }
+    (state.trace, violation)
 }
 
 fn again(scope: &Scope, state: &mut State, choices: &[usize]) -> Result<(), Violation> {

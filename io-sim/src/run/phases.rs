@@ -40,6 +40,7 @@ impl Run {
         let schedule = Schedule::new(swarm.schedule, swarm.shapes.len(), swarm.operations, &mut choices);
         let mut sometimes = Sometimes::default();
         swarm.schedule.property().into_iter().for_each(|property| sometimes.hit(property));
+        let operations = choices.operations();
         if let Some(story) = trace.story() {
             *story = Story::of(&swarm.shapes);
         }
@@ -73,7 +74,7 @@ impl Run {
             next_call: 0,
             next_client,
             next_external: 1 << 20,
-            budget: swarm.operations,
+            budget: operations.unwrap_or(swarm.operations),
             plan: swarm.plan.clone(),
             later: BTreeMap::new(),
             deaf: false,
@@ -89,6 +90,7 @@ impl Run {
             events: Vec::new(),
             batch: Vec::new(),
             copied_every: 0,
+            most: MOST_INPUTS,
             recovering: 0,
             guests_stopped: 0,
             unfinished: BTreeMap::new(),
@@ -117,7 +119,10 @@ impl Run {
         self.mark(Happens::Start, None, || "a daemon starts on an empty host".to_owned());
         self.carry_out(&mut effects)?;
         while self.phase < Phase::Cleared {
-            if self.steps > MOST_INPUTS {
+            if self.steps > self.most {
+                if self.most < MOST_INPUTS {
+                    return Err(Violation::new("length", format!("{} inputs and no end", self.most)));
+                }
                 return Err(Violation::new("L3", format!("{MOST_INPUTS} inputs and no end")));
             }
             self.advance()?;

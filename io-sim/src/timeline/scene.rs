@@ -53,17 +53,23 @@ pub struct Scene {
 impl Scene {
     /// A host and the records that are durable on it.
     pub fn of(world: &World, records: &BTreeMap<String, String>) -> Scene {
-        let mut scene = Scene { tally: world.tally().iter().collect(), ..Scene::default() };
+        let mut scene = Scene { tally: world.tally().iter().collect(), ..Scene::of_records(records) };
         scene.domains(world);
-        for (key, value) in records {
-            scene.add(Group::Record, key.clone(), None, value.clone());
-        }
         scene.parts(world);
         let all = Query::Tree { path: "/".to_owned(), depth: 64, limit: u32::MAX };
         if let Found::Tree(nodes) = world.store().query(&all) {
             for (path, value) in nodes.iter() {
                 scene.add(Group::Store, format!("/{path}"), of_path(path), value.to_owned());
             }
+        }
+        scene
+    }
+
+    /// Records alone, where nobody knows how the host stands.
+    pub fn of_records(records: &BTreeMap<String, String>) -> Scene {
+        let mut scene = Scene::default();
+        for (key, value) in records {
+            scene.add(Group::Record, key.clone(), None, value.clone());
         }
         scene
     }

@@ -26,6 +26,8 @@ const MOST_CHANGES: usize = 40;
 #[derive(Clone, Debug, Default)]
 pub struct Story {
     timeline: Timeline,
+    /// The host's time when the story's began.
+    began: u64,
     /// An identity, what it is called, and whose it is.
     names: Vec<(String, String, usize)>,
     owners: BTreeMap<DomId, usize>,
@@ -61,6 +63,11 @@ impl Story {
             story.names.push((shape.ids[1].text(), format!("vm{vm}-renamed"), vm));
         }
         story
+    }
+
+    /// Its times are counted from this one of the host's.
+    pub fn begins_at(&mut self, mono: u64) {
+        self.began = mono;
     }
 
     fn learn(&mut self, vm: Uuid) -> Lane {
@@ -191,7 +198,7 @@ impl Story {
     pub fn wanted(&mut self, at: At, effect: &Effect, machine: &Machine) {
         match effect {
             Effect::Do { effect, request, .. } => {
-                let (what, detail) = words::request(request, at.0);
+                let (what, detail) = words::request(request, at.0 + self.began);
                 let lane = match machine.subject(*effect) {
                     Some(vm) => self.learn(vm),
                     None => named(&what, &self.names).unwrap_or(Lane::Host),

@@ -29,6 +29,9 @@ const CONCERNS: usize = 6;
 pub struct Tape {
     /// One list per concern, in the order of [`Concern`].
     pub lanes: [Vec<u32>; CONCERNS],
+    /// Clients ask for so many operations, whatever the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<u32>,
 }
 
 /// Where choices come from, and which were made.
@@ -45,7 +48,27 @@ enum Source {
     Nothing,
     Seed(Box<[ChaCha8Rng; CONCERNS]>),
     Tape(Box<(Tape, [usize; CONCERNS])>),
+    Sparse(Box<Sparse>),
     Script(Box<Script>),
+}
+
+/// Nearly always 0: of each concern one choice in so many is special, if any.
+#[derive(Clone, Debug)]
+struct Sparse {
+    generator: ChaCha8Rng,
+    one_in: [u32; CONCERNS],
+}
+
+impl Sparse {
+    fn next(&mut self, lane: usize, n: u32) -> u32 {
+        let one_in = self.one_in[lane];
+        if one_in == 0 || scale(self.generator.next_u32(), one_in) != 0 {
+            return 0;
+        }
+        // Of many things more often one of the first: moments early in a run.
+        let most = (n >> scale(self.generator.next_u32(), 8)).max(2);
+        scale(self.generator.next_u32(), most)
+    }
 }
 
 /// Choices in one line, whatever they are about, and how many things each was among.
@@ -83,7 +106,23 @@ impl Choices {
 
     /// Taken from a tape; what it lacks, or has out of range, is 0.
     pub fn taped(tape: Tape) -> Choices {
-        Choices { source: Source::Tape(Box::new((tape, [0; CONCERNS]))), made: Tape::default(), given: None }
+        let made = Tape { operations: tape.operations, ..Tape::default() };
+        Choices { source: Source::Tape(Box::new((tape, [0; CONCERNS]))), made, given: None }
+    }
+
+    /// Drawn, but nearly always 0, and with so many operations: how often something is special is drawn for each concern.
+    pub fn sparse(seed: u64, operations: u32) -> Choices {
+        let mut key = [0xff; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut generator = ChaCha8Rng::from_seed(key);
+        let one_in = std::array::from_fn(|_| [0, 2, 5, 12, 30][scale(generator.next_u32(), 5) as usize]);
+        let made = Tape { operations: Some(operations), ..Tape::default() };
+        Choices { source: Source::Sparse(Box::new(Sparse { generator, one_in })), made, given: None }
+    }
+
+    /// How many operations clients ask for, where that is said beside all choices.
+    pub fn operations(&self) -> Option<u32> {
+        self.made.operations
     }
 
     /// Taken from a list in the order in which they are asked for; what it lacks is 0. See [`Choices::among`].
@@ -124,6 +163,7 @@ impl Choices {
             Source::Nothing => return 0,
             Source::Script(script) => return script.next(n),
             Source::Seed(streams) => scale(streams[lane].next_u32(), n),
+            Source::Sparse(sparse) => sparse.next(lane, n),
             Source::Tape(tape) => next(tape, lane).filter(|choice| *choice < n).unwrap_or(0),
         };
         self.made.lanes[lane].push(choice);
@@ -140,6 +180,7 @@ impl Choices {
             Source::Nothing => return false,
             Source::Script(script) => return script.next(2) == 1,
             Source::Seed(streams) => u32::from(scale(streams[lane].next_u32(), one_in) == 0),
+            Source::Sparse(sparse) => sparse.next(lane, 2),
             Source::Tape(tape) => next(tape, lane).unwrap_or(0).min(1),
         };
         self.made.lanes[lane].push(choice);
