@@ -12,8 +12,6 @@ use xenops_io_sim::admit::{self, Table, Transcript};
 use xenops_io_sim::explore::{cli, windows};
 use xenops_io_sim::failures::{Failures, Kept};
 use xenops_io_sim::farm::Seeds;
-#[cfg(feature = "mutants")]
-use xenops_io_sim::{mutants, shrinks};
 use xenops_io_sim::oracle::Violation;
 use xenops_io_sim::report::{Failure, Report};
 use xenops_io_sim::run::Outcome;
@@ -24,6 +22,8 @@ use xenops_io_sim::timeline::html::About;
 use xenops_io_sim::trace::Trace;
 use xenops_io_sim::world::{Choices, Tape};
 use xenops_io_sim::{farm, panic, relive, run, shrink};
+#[cfg(feature = "mutants")]
+use xenops_io_sim::{mutants, shrinks};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -304,7 +304,9 @@ impl Many {
             bar.set_position(report.seeds);
             let new = told.swap(report.failures.len(), Ordering::Relaxed);
             let seconds = began.elapsed().as_secs_f64();
-            bar.suspend(|| report.failures.iter().skip(new).for_each(|failure| self.tell(failure, self.profile, seconds)));
+            bar.suspend(|| {
+                report.failures.iter().skip(new).for_each(|failure| self.tell(failure, self.profile, seconds))
+            });
             report.failures.is_empty() || self.keep_going
         });
         bar.finish_and_clear();
@@ -407,13 +409,7 @@ fn taped(seed: u64, choices: Option<&Path>) -> Result<Choices, String> {
     Ok(Choices::taped(tape))
 }
 
-fn replay(
-    seed: u64,
-    profile: Length,
-    trace: bool,
-    choices: Option<&Path>,
-    telling: &Telling,
-) -> Result<bool, String> {
+fn replay(seed: u64, profile: Length, trace: bool, choices: Option<&Path>, telling: &Telling) -> Result<bool, String> {
     let kept = if trace { Trace::kept() } else { telling.trace() };
     let mut outcome = run::run(seed, taped(seed, choices)?, profile.into(), kept);
     let again = run::run(seed, taped(seed, choices)?, profile.into(), Trace::default());

@@ -1,8 +1,8 @@
 //! From a run that breaks a rule to a short one: fewer choices that are not 0, then fewer inputs, then lower choices.
 //!
-//! Three ways, one after the other, all of which keep the rule that is broken and nothing else of the run: large parts
-//! are set to 0 (fewer operations, whole concerns); the same rule is looked for in [small] runs, in which nearly
-//! nothing special happens; and what is best so far is taken apart choice by choice (`search`).
+//! Three ways, all of which keep the rule that is broken and nothing else of the run: large parts are set to 0 (fewer
+//! operations, whole concerns); what is best so far is taken apart choice by choice (`search`); and where that comes to
+//! an end, the same rule is looked for nearby and in small runs (`small`), and what is found is taken apart again.
 //! Choices of an exploration are taken apart in the same way.
 
 mod search;
@@ -33,6 +33,12 @@ pub struct Shrunk {
 /// Runs with as few choices as this are short enough for anybody.
 pub const FEW: usize = 25;
 
+/// With so few nothing smaller is looked for.
+const ENOUGH: usize = 6;
+
+/// What is nearby is looked at for this share of the time, until something better is found.
+const SLICES: u32 = 6;
+
 /// Look for fewer choices under which this run breaks the same rule; `None` if it breaks none.
 pub fn shrink(seed: u64, choices: Choices, profile: Profile, time: Duration) -> Option<Shrunk> {
     let until = Instant::now() + time;
@@ -46,27 +52,28 @@ pub fn shrink(seed: u64, choices: Choices, profile: Profile, time: Duration) -> 
     let mut search = Search::new((outcome.tape, outcome.steps), until, try_it);
     let first = search.choices();
     search.cut_large_parts();
-    let mut round = 0;
-    // Half of the time is for small runs, which are many, the other half for taking apart.
-    while search.choices() > small::ENOUGH && Instant::now() + time / 2 < until {
-        let Some(choices) = small::choices(&mut round) else { break };
-        let outcome = run::run_within(seed, choices, profile, search.most());
-        if outcome.violation.is_some_and(|violation| violation.rule == rule) {
-            search.offer((outcome.tape, outcome.steps));
-            search.cut_large_parts();
+    let mut tried = 0;
+    while !search.is_over() {
+        search.drop_groups();
+        if search.choices() <= ENOUGH {
+            break;
+        }
+        // What nothing can be dropped of may still have a smaller neighbour.
+        let slice = Instant::now() + time / SLICES;
+        let mut better = false;
+        while !better && Instant::now() < slice.min(until) {
+            let choices = small::next(search.best(), tried);
+            tried += 1;
+            let outcome = run::run_within(seed, choices, profile, search.most());
+            let same = outcome.violation.is_some_and(|violation| violation.rule == rule);
+            better = same && search.offer((outcome.tape, outcome.steps));
+        }
+        if !better && !search.delete() && search.choices() <= FEW {
+            break;
         }
     }
     search.take_apart();
-    while search.choices() > FEW && !search.is_over() {
-        let Some(choices) = small::choices(&mut round) else { break };
-        let outcome = run::run_within(seed, choices, profile, search.most());
-        if outcome.violation.is_some_and(|violation| violation.rule == rule)
-            && search.offer((outcome.tape, outcome.steps))
-        {
-            search.take_apart();
-        }
-    }
-    Some(Shrunk { choices: search.choices(), tape: search.best(), first, rule })
+    Some(Shrunk { choices: search.choices(), tape: search.best().clone(), first, rule })
 }
 
 /// Look for fewer choices of an exploration, under which the same rule is broken; `None` if these break none.
@@ -87,5 +94,5 @@ pub fn shrink_moves(scope: &Scope, moves: &[usize], time: Duration) -> Option<(V
     });
     let first = search.choices();
     search.take_apart();
-    Some((back(&search.best()), first))
+    Some((back(search.best()), first))
 }

@@ -1,8 +1,8 @@
 //! How a run is told to whoever asks at a command line: a timeline in columns, a page.
 
+use crate::timeline::Timeline;
 use crate::timeline::html::{self, About};
 use crate::timeline::text::{self, Shown};
-use crate::timeline::Timeline;
 use crate::trace::Trace;
 use std::path::PathBuf;
 

@@ -333,7 +333,7 @@ impl State {
     /// The oracle looks at what has happened.
     pub(super) fn look(&mut self) -> Checked {
         if let Some(breach) = self.world.breaches().first() {
-            return Err(Violation::new("S3", format!("{breach:?}")));
+            return Err(Violation::new("S3", breach.to_string()));
         }
         if self.domains.has_looked(&self.world) {
             return Ok(());

@@ -251,7 +251,7 @@ impl Run {
         // An epoch is a disk's and a VM's; the host keeps them by disk only.
         let counts = |breach: &&Breach| !matches!(breach, Breach::EpochOpen(disk) if disk == SHARED);
         if let Some(breach) = self.world.breaches().iter().find(counts) {
-            return Err(Violation::new("S3", format!("{breach:?}")));
+            return Err(Violation::new("S3", breach.to_string()));
         }
         self.domains.look(&self.world, &mut self.events)?;
         let mono = self.now().mono;

@@ -31,8 +31,8 @@ impl<F: FnMut(&Tape, u64) -> Option<Made>> Search<F> {
         count(&self.best)
     }
 
-    pub(super) fn best(&self) -> Tape {
-        self.best.clone()
+    pub(super) fn best(&self) -> &Tape {
+        &self.best
     }
 
     /// Inputs after which another is not better any more, with some to spare: what has fewer choices may take longer.
@@ -108,7 +108,7 @@ impl<F: FnMut(&Tape, u64) -> Option<Made>> Search<F> {
     }
 
     /// Set groups of choices to 0, large groups first.
-    fn drop_groups(&mut self) -> bool {
+    pub(super) fn drop_groups(&mut self) -> bool {
         let mut better = false;
         let mut size = self.choices().div_ceil(2).max(1);
         loop {
@@ -140,7 +140,9 @@ impl<F: FnMut(&Tape, u64) -> Option<Made>> Search<F> {
         let mut better = false;
         for (lane, place) in places(&self.best) {
             let now = |search: &Self| search.best.lanes[lane].get(place).copied().unwrap_or(0);
-            for lower in [|_| 1, |choice| choice / 4, |choice| choice / 2, |choice| choice - choice / 8, |choice| choice - 1] {
+            for lower in
+                [|_| 1, |choice| choice / 4, |choice| choice / 2, |choice| choice - choice / 8, |choice| choice - 1]
+            {
                 let choice = now(self);
                 if choice <= 1 || self.is_over() {
                     break;
@@ -154,7 +156,7 @@ impl<F: FnMut(&Tape, u64) -> Option<Made>> Search<F> {
     }
 
     /// Take choices out, so that later ones move up: many at once, then fewer.
-    fn delete(&mut self) -> bool {
+    pub(super) fn delete(&mut self) -> bool {
         let mut better = false;
         for lane in 0..self.best.lanes.len() {
             for size in [32, 8, 3, 1] {
@@ -199,4 +201,28 @@ fn weight(tape: &Tape) -> u64 {
     let choices = tape.lanes.iter().flatten().map(|choice| u64::from(*choice)).sum::<u64>();
     let length = tape.lanes.iter().map(|lane| lane.len() as u64).sum::<u64>();
     choices + length + u64::from(tape.operations.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_matters_is_left() {
+        let mut tape = Tape::default();
+        for (at, choices) in tape.lanes.iter_mut().enumerate() {
+            choices.extend((0..80).map(|n| (n * 5 + at as u32) % 11));
+        }
+        // It takes a choice above 6 in one concern, and any in another that has a choice before it.
+        let breaks = |tape: &Tape, _| {
+            let one = tape.lanes[1].iter().any(|choice| *choice > 6);
+            let other = tape.lanes[3].iter().skip(1).any(|choice| *choice > 0);
+            (one && other).then(|| (tape.clone(), tape.lanes[1].len() as u64))
+        };
+        let mut search = Search::new((tape, 80), Instant::now() + Duration::from_secs(20), breaks);
+        search.take_apart();
+        assert_eq!(search.choices(), 2);
+        assert_eq!((search.best().lanes[1].clone(), search.best().lanes[3].clone()), (vec![7], vec![0, 1]));
+    }
 }

@@ -1,22 +1,77 @@
-//! Small runs: few operations, and of each concern a few special choices or none.
+//! Other runs that may break the same rule with less: small ones, and what is best so far with a part shaken out.
 //!
-//! What a seed found among a thousand choices often happens with ten: but not the same ten, for a choice that is taken
-//! away moves all that comes after it. So the rule is looked for anew where everything is small.
+//! What a seed found among a thousand choices often happens with ten, but not the same ten: a choice that is taken away
+//! moves all that comes after it, and a fault that struck between two requests strikes elsewhere. So the rule is looked
+//! for anew where nearly nothing is special, and where the moments of faults are drawn once more.
 
-use crate::world::Choices;
+use crate::world::{Choices, Concern, Tape};
 
-/// A run with so few choices is taken apart at once.
-pub(super) const ENOUGH: usize = 40;
-
-/// How many operations, at most.
+/// How many operations a small run has, at most.
 const OPERATIONS: [u32; 5] = [3, 5, 8, 14, 24];
 
-/// Small runs that are tried, at most.
-const MOST: u64 = 200_000;
+/// From here on a choice is taken for a moment.
+const MOMENT: u32 = 16;
 
-/// The next one.
-pub(super) fn choices(round: &mut u64) -> Option<Choices> {
-    let number = *round;
-    *round += 1;
-    (number < MOST).then(|| Choices::sparse(number, OPERATIONS[number as usize % OPERATIONS.len()]))
+/// The next to try: most of them are what is best, shaken.
+pub(super) fn next(best: &Tape, number: u64) -> Choices {
+    if number.is_multiple_of(4) {
+        return Choices::sparse(number, OPERATIONS[(number / 4) as usize % OPERATIONS.len()]);
+    }
+    Choices::taped(shaken(best, number))
+}
+
+/// With lanes or choices left out, and moments moved.
+fn shaken(best: &Tape, number: u64) -> Tape {
+    let mut dice = Choices::seeded(number);
+    let mut roll = |sides: u32| dice.choose(Concern::Config, sides);
+    let mut tape = best.clone();
+    for choices in &mut tape.lanes {
+        // As it is, without anything, without the half, a quarter or an eighth of it.
+        let one_in = match roll(8) {
+            0..3 => continue,
+            3 => 1,
+            4 => 2,
+            5 => 4,
+            _ => 8,
+        };
+        choices.iter_mut().filter(|choice| **choice != 0).for_each(|choice| {
+            if roll(one_in) == 0 {
+                *choice = 0;
+            }
+        });
+    }
+    for choice in &mut tape.lanes[Concern::Fault as usize] {
+        if *choice >= MOMENT {
+            *choice = match roll(4) {
+                0 => *choice,
+                1 => choice.saturating_sub(roll(40)),
+                _ => roll(*choice + 1),
+            };
+        }
+    }
+    if roll(2) == 0 {
+        tape.operations = Some(1 + roll(tape.operations.unwrap_or(64)));
+    }
+    tape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shaken_has_no_more_than_before() {
+        let mut tape = Tape::default();
+        for (at, choices) in tape.lanes.iter_mut().enumerate() {
+            choices.extend((0..50).map(|n| (n * 7 + at as u32) % 40));
+        }
+        let special = |tape: &Tape| tape.lanes.iter().flatten().filter(|choice| **choice != 0).count();
+        let mut least = usize::MAX;
+        for number in 0..200 {
+            let shaken = shaken(&tape, number);
+            assert!(special(&shaken) <= special(&tape) && shaken == super::shaken(&tape, number));
+            least = least.min(special(&shaken));
+        }
+        assert!(least < special(&tape) / 3);
+    }
 }

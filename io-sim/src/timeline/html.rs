@@ -23,6 +23,9 @@ pub struct About {
     pub found: Vec<String>,
 }
 
+/// Longest value that is shown at once.
+const SHORT: usize = 110;
+
 /// Events of the story that lead to its end.
 const LEADING: usize = 18;
 
@@ -73,7 +76,8 @@ fn head(page: &mut String, timeline: &Timeline, about: &About, title: &str) {
     if let Some(violation) = &about.violation {
         let told = rules::told(violation.rule);
         if !told.is_empty() {
-            let _ = writeln!(page, "<p class=\"rule\"><strong>The rule {}:</strong> {told}</p>", escape(violation.rule));
+            let _ =
+                writeln!(page, "<p class=\"rule\"><strong>The rule {}:</strong> {told}</p>", escape(violation.rule));
         }
     }
     if let Some(at) = timeline.broken() {
@@ -111,7 +115,9 @@ fn story(page: &mut String, timeline: &Timeline) {
     let tells = |event: &Event| {
         matches!(event.kind, Kind::Call | Kind::Ended | Kind::Domain | Kind::Reply) || event.kind.is_rule()
     };
-    let all: Vec<usize> = (0..end).filter(|at| tells(&timeline.events[*at])).collect();
+    // What was changed last is often what broke the rule.
+    let last = timeline.events[..end].iter().rposition(|event| !event.changes.is_empty());
+    let all: Vec<usize> = (0..end).filter(|at| tells(&timeline.events[*at]) || last == Some(*at)).collect();
     page.push_str("<section><h2>In short</h2>\n");
     let asked: Vec<&Bar> = timeline.bars.iter().filter(|bar| bar.task && bar.from < end).collect();
     let faults = timeline.events[..end].iter().filter(|event| event.kind == Kind::Fault).count();
@@ -131,11 +137,15 @@ fn story(page: &mut String, timeline: &Timeline) {
     let faults = all.iter().filter(|at| timeline.events[**at].kind == Kind::Fault).count();
     let first = all.len().saturating_sub(LEADING);
     // What went wrong is told however long ago it was.
-    let shown = all.iter().enumerate().filter(|(n, at)| {
-        *n >= first || faults <= LEADING && timeline.events[**at].kind == Kind::Fault
-    });
+    let shown = all
+        .iter()
+        .enumerate()
+        .filter(|(n, at)| *n >= first || faults <= LEADING && timeline.events[**at].kind == Kind::Fault);
     if first > 0 {
-        let _ = writeln!(page, "<p class=\"quietly\">Of what came before the last {LEADING} steps only what went wrong.</p>");
+        let _ = writeln!(
+            page,
+            "<p class=\"quietly\">Of what came before the last {LEADING} steps only what went wrong.</p>"
+        );
     }
     page.push_str("<ol class=\"story\">\n");
     for (_, at) in shown {
@@ -146,6 +156,12 @@ fn story(page: &mut String, timeline: &Timeline) {
             Kind::Call => "asked",
             _ => "",
         };
+        let change = match event.changes.as_slice() {
+            [] => String::new(),
+            [change] if last == Some(*at) => format!(" [{change}]"),
+            [change, ..] if last == Some(*at) => format!(" [{change}, and {} more]", event.changes.len() - 1),
+            _ => String::new(),
+        };
         let outcome = if event.outcome.is_empty() { String::new() } else { format!(": {}", event.outcome) };
         let before = if event.kind == Kind::Broken { "rule broken: " } else { "" };
         let _ = writeln!(
@@ -155,7 +171,7 @@ fn story(page: &mut String, timeline: &Timeline) {
             seconds(event.mono),
             timeline.name(event.lane),
             escape(&event.what),
-            escape(&outcome)
+            escape(&(outcome + &change))
         );
     }
     page.push_str("</ol></section>\n");
@@ -201,12 +217,12 @@ fn state(page: &mut String, timeline: &Timeline, about: &About) {
     for ((group, name), (_, value)) in &timeline.last.facts {
         let hot = if is_meant(&text, *group, name) { " class=\"hot\"" } else { "" };
         let name = if *group == Group::Record { told_record(name) } else { name.clone() };
-        let most = if *group == Group::Record { 420 } else { 200 };
-        let row = format!(
-            "<tr{hot}><th scope=\"row\">{}</th><td>{}</td></tr>\n",
-            escape(&name),
-            escape(&super::words::cut(value, most))
-        );
+        let short = escape(&super::words::cut(value, SHORT));
+        let told = match value.chars().count() > SHORT {
+            true => format!("<details><summary><code>{short}</code></summary><pre>{}</pre></details>", escape(value)),
+            false => short,
+        };
+        let row = format!("<tr{hot}><th scope=\"row\">{}</th><td>{told}</td></tr>\n", escape(&name));
         if *group == Group::Store {
             nodes.push_str(&row);
         } else {
@@ -344,10 +360,10 @@ fn data(timeline: &Timeline) -> serde_json::Value {
     let events = timeline.events.iter().map(|event| {
         let bar = event.bar.map_or(-1, |bar| bar as i64);
         let label = event.kind.is_rule().then(|| super::words::cut(&event.what, 34));
-        json!([lane(event.lane), event.kind.word(), tone(event.tone), bar, label])
+        json!([lane(event.lane), event.kind.word(), tone(event.tone), bar, seconds(event.mono), label])
     });
     let bars = timeline.bars.iter().map(|bar| {
-        let what = if bar.task { bar.what.split([',', ':']).next().unwrap_or_default() } else { "" };
+        let what = if bar.task { bar.what.split([' ', ',', ':']).next().unwrap_or_default() } else { "" };
         json!([lane(bar.lane), bar.task, bar.from, bar.to.map_or(-1, |to| to as i64), tone(bar.tone), what])
     });
     let stretches = stretches(timeline).into_iter();

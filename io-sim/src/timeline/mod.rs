@@ -13,9 +13,6 @@ mod story;
 pub mod text;
 pub mod words;
 
-#[cfg(test)]
-mod tests;
-
 pub use scene::Scene;
 pub use story::Story;
 

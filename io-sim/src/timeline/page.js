@@ -2,13 +2,16 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const { lanes, events, bars, stretches, broken } = data;
-  const LANE = 0, KIND = 1, TONE = 2, BAR = 3;
-  const COLUMN = 15, FOLD = 64, HEAD = 66, TASK = 20, REQUEST = 11, GAP = 14, MARGIN = 900;
+  const LANE = 0, KIND = 1, BAR = 3, TIME = 4;
+  const COLUMN = 15, FOLD = 64, HEAD = 84, TASK = 20, REQUEST = 11, GAP = 14, MARGIN = 900;
   const tones = { p: "var(--plain)", w: "var(--well)", b: "var(--badly)", u: "var(--unsure)" };
   const rules = { FAULT: ["var(--unsure)", "5 4", 2], START: ["var(--start)", "", 1.5], rest: ["var(--plain)", "2 4", 1.5], BROKEN: ["var(--badly)", "", 4] };
   const root = document.documentElement, scroll = document.getElementById("scroll"), detail = document.getElementById("detail");
   root.classList.add("js");
   const open = stretches.map(([, , quiet]) => !quiet);
+  const of = new Array(events.length);
+  stretches.forEach(([from, to], at) => of.fill(at, from, to));
+  const stretch = at => of[at];
   const row = at => document.getElementById("e" + at);
   const escape = text => text.replace(/[&<>"]/g, letter => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[letter]);
   let x = [], width = 0, folds = [], selected = -1, drawn = [0, 0];
@@ -42,7 +45,7 @@
         left += FOLD;
       } else for (let event = from; event < to; event++) { x[event] = left + COLUMN / 2; left += COLUMN; }
     });
-    width = left + 60;
+    width = left + 24;
     scroll.style.height = height + 16 + "px";
     document.getElementById("wide").style.cssText = `width:${width}px;height:1px`;
     draw(true);
@@ -57,24 +60,34 @@
     for (const [left, at, count] of folds) if (seen(left, left + FOLD)) {
       out.push(`<g data-f="${at}"><rect x="${left + 3}" y="${HEAD - 18}" width="${FOLD - 6}" height="${height - HEAD + 18}" rx="5" fill="var(--paper)" stroke="var(--line)"/><text x="${left + FOLD / 2}" y="${HEAD - 4}" text-anchor="middle" style="fill:var(--soft)">+ ${count}</text></g>`);
     }
+    // Times, where there is room for them: in full where they change.
+    let told = -1, free = -Infinity;
+    events.forEach((event, at) => {
+      if (x[at] < free || !open[stretch(at)] || told >= 0 && events[told][TIME] === event[TIME] && x[at] < free + 400) return;
+      const label = (+event[TIME]).toFixed(3) + " s";
+      if (seen(x[at], x[at] + 80)) out.push(`<text x="${x[at]}" y="${HEAD - 22}" style="fill:var(--soft);font-size:11px">${label}</text>`);
+      [told, free] = [at, x[at] + 76];
+    });
     const ends = [0, 0, 0, 0];
     events.forEach((event, at) => {
       const rule = rules[event[KIND]];
       if (!rule || !seen(x[at] - 220, x[at] + 220)) return;
-      const label = event[KIND] === "BROKEN" ? "rule broken" : event[4] ?? "";
+      const label = event[KIND] === "BROKEN" ? "rule broken" : event[5] ?? "";
       const long = label.length * 6.6 + 10, slot = event[KIND] === "BROKEN" ? 0 : [1, 2, 3].find(slot => ends[slot] < x[at]);
       const top = slot === undefined ? HEAD - 8 : slot * 15 + 3;
       out.push(`<g data-e="${at}"><line x1="${x[at]}" x2="${x[at]}" y1="${top}" y2="${height}" stroke="${rule[0]}" stroke-width="${rule[2]}" stroke-dasharray="${rule[1]}"/><line x1="${x[at]}" x2="${x[at]}" y1="${top}" y2="${height}" stroke="transparent" stroke-width="12"/>`);
       if (slot !== undefined) {
         ends[slot] = x[at] + long;
         const left = event[KIND] === "BROKEN" && x[at] > 120;
-        out.push(`<text x="${x[at] + (left ? -6 : 5)}" y="${top + 11}" ${left ? 'text-anchor="end"' : ""} style="fill:${rule[0]};font-weight:${event[KIND] === "BROKEN" ? 700 : 400}">${escape(label)}</text>`);
+        // A label stays in sight as long as its rule is.
+        const place = left ? x[at] - 6 : x[at] < from ? x[at] + 5 : Math.max(x[at] + 5, from + 4);
+        out.push(`<text x="${place}" y="${top + 11}" ${left ? 'text-anchor="end"' : ""} style="fill:${rule[0]};font-weight:${event[KIND] === "BROKEN" ? 700 : 400}">${escape(label)}</text>`);
       }
       out.push("</g>");
     });
     for (const bar of bars) {
       const [lane, task, begins, ended, tone, what] = bar, end = ended < 0 ? events.length - 1 : ended;
-      if (!seen(x[begins], x[end])) continue;
+      if (!seen(x[begins], x[end]) || stretch(begins) === stretch(end) && !open[stretch(end)]) continue;
       const y = tops[lane] + 7 + (task ? bar.row * TASK : rows[lane].task.length * TASK + bar.row * REQUEST);
       const long = Math.max(x[end] - x[begins], 5), size = task ? TASK - 4 : REQUEST - 3;
       const fill = task ? "var(--task)" : ended < 0 ? "var(--unsure)" : tones[tone];
@@ -91,7 +104,7 @@
     }
     events.forEach((event, at) => {
       const shape = { domain: "◆", notice: "•", client: "▸", host: "·" }[event[KIND]];
-      if (!shape || !seen(x[at], x[at])) return;
+      if (!shape || !seen(x[at], x[at]) || !open[stretch(at)]) return;
       const y = (tops[event[LANE] + 1] ?? height) - 5;
       out.push(`<text data-e="${at}" x="${x[at]}" y="${y}" text-anchor="middle" style="font-size:14px;fill:var(--${event[KIND] === "domain" ? "ink" : "soft"})">${shape}</text>`);
     });
@@ -100,7 +113,6 @@
     document.getElementById("drawing").innerHTML = svg;
   }
 
-  function stretch(at) { return stretches.findIndex(([from, to]) => at >= from && at < to); }
 
   function show(at, far) {
     if (at < 0 || at >= events.length) return;
@@ -116,12 +128,21 @@
     detail.firstChild.append(copy);
     if (bar && from !== at) detail.firstChild.append(marked("began with", from));
     if (bar && to >= 0 && to !== at) detail.firstChild.append(marked("ended with", to));
+    if (events[at][KIND] === "BROKEN") {
+      let last = at - 1;
+      while (last >= 0 && !row(last).querySelector(".chg")) last--;
+      if (last >= 0) detail.firstChild.append(marked("just before", last));
+    }
     if (bar && to < 0) detail.insertAdjacentHTML("beforeend", `<p class="quietly">It has not ended when the story does.</p>`);
     detail.insertAdjacentHTML("beforeend", `<p><a href="#e${at}">in the list of events</a></p>`);
-    if (far || x[at] < scroll.scrollLeft + 20 || x[at] > scroll.scrollLeft + scroll.clientWidth - 40) {
-      scroll.scrollLeft = x[at] - scroll.clientWidth * (far ? .8 : .5);
-    }
+    into(at, far ? .8 : .5, far);
     draw(true);
+  }
+
+  // Scrolls to an event, if it is out of sight or that is wanted in any case.
+  function into(at, where, always) {
+    if (!always && x[at] > scroll.scrollLeft + 20 && x[at] < scroll.scrollLeft + scroll.clientWidth - 40) return;
+    scroll.scrollLeft = width - scroll.clientWidth < 80 ? 0 : x[at] - scroll.clientWidth * where;
   }
 
   function marked(word, at) {
@@ -158,7 +179,7 @@
     target.textContent = all ? "Unfold quiet stretches" : "Fold quiet stretches";
     layout();
   });
-  addEventListener("resize", () => draw(true));
+  addEventListener("resize", () => { into(selected, .8, false); draw(true); });
   const reveal = () => {
     const target = location.hash.startsWith("#e") && document.getElementById(location.hash.slice(1));
     if (!target) return;

@@ -5,13 +5,18 @@ pub(super) fn told(rule: &str) -> &'static str {
     match rule {
         "S1" => "No VM ever has two domains: both would believe that its disks are theirs.",
         "S2" => "No VM ever runs twice: two guests that write to one disk destroy what is on it.",
-        "S3" => "A guest goes on from one place at a time: what was suspended or moved must never run on twice.",
+        "S3" => {
+            "What no daemon can undo never happens: a guest that runs on from a state in which it ran before, a disk \
+             that is reset while it is in use, a device taken from somebody else."
+        }
         "S4" => "Domains that are not the daemon's are never touched.",
         "S5" => "A client is never shown a domain that is not its VM's.",
         "S10" => "A disk that is written to is attached for one VM only.",
         "S15" => "The memory of all domains, and what is free, add up to what the host has.",
         "S18" => "What a client is shown is so: a VM is listed in the state in which it is.",
-        "S19" => "A domain of ours has its records on disk as long as it lives: otherwise nobody would know whose it is.",
+        "S19" => {
+            "A domain of ours has its records on disk as long as it lives: otherwise nobody would know whose it is."
+        }
         "S20" => "A VM reads as suspended just when it has a complete image, which may be resumed once.",
         "S21" => "A device has a record only while its VM has one.",
         "S22" => "Each record names what it is of.",
@@ -25,12 +30,18 @@ pub(super) fn told(rule: &str) -> &'static str {
         "S33" => "Whoever hears that an operation went well also hears that its VM has changed.",
         "L1" => "Every task ends.",
         "L3" => "When nothing goes wrong any more, all comes to rest.",
-        "L4" => "At rest, each VM is in a sensible state: off, running, paused, or suspended with a complete image; \
-                 nothing is half done, and nothing waits to be repaired.",
-        "L5" => "A VM that ran well, and of which nobody wanted anything, is not disturbed: not by a crash of the daemon \
-                 either.",
-        "L9" => "Nothing is left behind: memory, disks, network interfaces and processes go with the domain that they \
-                 belonged to.",
+        "L4" => {
+            "At rest, each VM is in a sensible state: off, running, paused, or suspended with a complete image; \
+                 nothing is half done, and nothing waits to be repaired."
+        }
+        "L5" => {
+            "A VM that ran well, and of which nobody wanted anything, is not disturbed: not by a crash of the daemon \
+                 either."
+        }
+        "L9" => {
+            "Nothing is left behind: memory, disks, network interfaces and processes go with the domain that they \
+                 belonged to."
+        }
         "H5" => "No record says of a VM without domain and without image that it runs or is suspended.",
         "H6" => "A VM that is off has no device that counts as plugged.",
         "H12" => "A VM that is renamed goes by one name at a time.",

@@ -110,7 +110,8 @@ impl Scene {
         }
         for (dp, held) in world.storage().datapaths() {
             let how = if held.read_write { "to write" } else { "to read" };
-            let text = format!("{} for domain {}, {how}{}", held.vdi, held.domid, if held.active { ", active" } else { "" });
+            let text =
+                format!("{} for domain {}, {how}{}", held.vdi, held.domid, if held.active { ", active" } else { "" });
             self.add(Group::Disk, format!("datapath {dp}"), Some(held.domid), text);
         }
         for (number, file) in world.attachments().loops() {
@@ -145,7 +146,8 @@ impl Scene {
                 continue;
             }
             let Some(((group, name), (domid, _))) = is.or(was) else { continue };
-            let text = |side: Option<(&(Group, String), &(Option<DomId>, String))>| side.map(|(_, (_, text))| text.clone());
+            let text =
+                |side: Option<(&(Group, String), &(Option<DomId>, String))>| side.map(|(_, (_, text))| text.clone());
             found.push(Difference { group: *group, name: name.clone(), domid: *domid, was: text(was), is: text(is) });
         }
     }

@@ -236,6 +236,7 @@ impl Story {
         }
         let came = match reply {
             Ok(Answer::Unit) => ("answered: done".to_owned(), Tone::Well),
+            Ok(Answer::Text(text)) => (format!("answered: {}", cut(text, 100)), Tone::Well),
             Ok(answer) => (format!("answered: {}", cut(&format!("{answer:?}"), 100)), Tone::Well),
             Err(error) => (format!("answered: {error}"), Tone::Badly),
         };
@@ -311,13 +312,15 @@ impl Story {
         }
         let about = about.and_then(|effect| self.requests.get(&effect)).map(|bar| self.timeline.bars[*bar].from);
         self.mishaps(at, about, &scene);
+        let first = self.timeline.events.is_empty();
         let changes = scene.since(&self.timeline.last);
         self.timeline.last = scene;
-        if !changes.is_empty() {
+        // What stood before the story began was not changed by anything.
+        if !changes.is_empty() && !first {
             let latest = self.timeline.events.len().checked_sub(1).filter(|latest| *latest >= self.looked);
             let event = about.or(latest).unwrap_or_else(|| {
                 let lane = self.lane_of(&changes);
-                self.push(at, lane, Kind::Time, "time passes, and the host and its guests go on")
+                self.push(at, lane, Kind::Time, "the host and its guests go on by themselves")
             });
             let more = changes.len().saturating_sub(MOST_CHANGES);
             let mut lines: Vec<String> =
@@ -387,15 +390,17 @@ fn mishap(kind: &str) -> &str {
 fn parameters(text: &str) -> String {
     let Some((_, inside)) = text.split_once('{') else { return String::new() };
     let inside = inside.trim_end_matches('}').trim();
-    let shown = inside.split(", ").filter(|part| !part.starts_with("id:") && !part.contains("None"));
+    let shown = inside
+        .split(", ")
+        .filter(|part| !part.starts_with("id:") && !part.contains("None") && *part != "paused: false");
     let shown = cut(&shown.collect::<Vec<_>>().join(", "), 60);
     if shown.is_empty() { String::new() } else { format!(" ({shown})") }
 }
 
 /// The first identity that stands in a text.
 fn first_uuid(text: &str) -> Option<Uuid> {
-    let starts = text.char_indices().filter(|(at, letter)| {
-        letter.is_ascii_hexdigit() && text.as_bytes().get(at + 8) == Some(&b'-')
-    });
+    let starts = text
+        .char_indices()
+        .filter(|(at, letter)| letter.is_ascii_hexdigit() && text.as_bytes().get(at + 8) == Some(&b'-'));
     starts.filter_map(|(at, _)| text.get(at..at + 36)?.parse().ok()).next()
 }

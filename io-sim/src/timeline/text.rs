@@ -45,6 +45,7 @@ fn line(text: &mut String, timeline: &Timeline, event: &Event, vm: usize, shown:
         let _ = writeln!(text, "{:>14} {:>6}  {:vm$}  {:6}      {change}", "", "", "", "");
     }
     if event.changes.len() > most {
-        let _ = writeln!(text, "{:>14} {:>6}  {:vm$}  {:6}      and {} more", "", "", "", "", event.changes.len() - most);
+        let _ =
+            writeln!(text, "{:>14} {:>6}  {:vm$}  {:6}      and {} more", "", "", "", "", event.changes.len() - most);
     }
 }

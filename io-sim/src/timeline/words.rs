@@ -30,6 +30,7 @@ pub fn request(request: &Request, now: u64) -> (String, String) {
             };
             format!("read xenstore {}", some(queries.iter().map(path)))
         }
+        Request::Watch(_, paths) if paths.is_empty() => "watch for domains that come and go".to_owned(),
         Request::Watch(_, paths) => format!("watch xenstore {}", some(paths.iter().cloned())),
         Request::Unwatch(_) => "stop watching".to_owned(),
         Request::Introduce(domid, ..) => format!("introduce domain {domid} to xenstore"),
@@ -71,7 +72,11 @@ pub fn request(request: &Request, now: u64) -> (String, String) {
 fn some(items: impl ExactSizeIterator<Item = String>) -> String {
     let count = items.len();
     let first: Vec<String> = items.take(3).collect();
-    if count > first.len() { format!("{} and {} more", first.join(", "), count - first.len()) } else { first.join(", ") }
+    if count > first.len() {
+        format!("{} and {} more", first.join(", "), count - first.len())
+    } else {
+        first.join(", ")
+    }
 }
 
 fn store(changes: &[Change], guards: &[Guard]) -> String {
@@ -131,6 +136,8 @@ fn act(domid: u32, act: &DomainAct) -> String {
         DomainAct::SetHandle(vm) => format!("name {vm} as the owner of domain {domid}"),
         DomainAct::SetMaxMem(kib) => format!("limit domain {domid} to {} MiB", kib / 1024),
         DomainAct::MaxVcpus(vcpus) => format!("give domain {domid} up to {vcpus} vCPUs"),
+        DomainAct::MemmapLimit(kib) => format!("limit the memory map of domain {domid} to {} MiB", kib / 1024),
+        DomainAct::AllocUnbound => format!("open an event channel of domain {domid}"),
         DomainAct::HardAffinity(_) => format!("bind the vCPUs of domain {domid}"),
         other => format!("domain {domid}: {other:?}"),
     }
@@ -184,6 +191,10 @@ pub fn outcome(outcome: &Outcome) -> (String, Tone) {
             Reply::Domains(domains) => some(domains.iter().map(|info| format!("domain {}", info.domid))),
             Reply::Found(found) => cut(&format!("{found:?}"), SHOWN),
             Reply::Attached(_) | Reply::Host(_) => "done".to_owned(),
+            Reply::Names(names) if names.is_empty() => "none".to_owned(),
+            Reply::Names(names) => some(names.iter().cloned()),
+            Reply::Number(number) => number.to_string(),
+            Reply::Memory(memory) => format!("{} MiB", memory.free / 1024),
             Reply::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
             other => cut(&format!("{other:?}"), SHOWN),
         },

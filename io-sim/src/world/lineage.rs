@@ -1,6 +1,7 @@
 //! Who ran when: each built guest is a lineage, and a lineage is executed once, in one domain at a time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::Hash;
 use xenops_core::host::{Canonical, DomId};
 
@@ -38,6 +39,24 @@ pub enum Breach {
     MediumHeld(DomId, String),
     /// A guest that was resumed does not keep its memory: how many pages it was suspended with, and how many it has.
     Resized(DomId, u64, u64),
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Breach::RanTwice(guest, one, other) => {
+                write!(f, "guest {} ran in domains {one} and {other} at once", guest.0)
+            }
+            Breach::RanAgain(guest, domid) => {
+                write!(f, "domain {domid} runs a state of guest {} that had been run before", guest.0)
+            }
+            Breach::NotAttached(disk) => write!(f, "disk {disk} was activated and not attached"),
+            Breach::EpochOpen(disk) => write!(f, "an epoch of disk {disk} was begun while the last one was open"),
+            Breach::LoopFreed(number, file) => {
+                write!(f, "a script freed /dev/loop{number}, which was another's by then: {file}")
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
