@@ -101,7 +101,7 @@ enum Command {
         json: bool,
         #[command(flatten)]
         telling: Telling,
-        /// Seconds to try.
+        /// Processor seconds to try.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
@@ -230,8 +230,8 @@ fn main() -> ExitCode {
 
 fn repro(seed: u64, profile: Length) -> String {
     match profile {
-        Length::Ci => format!("xenops-sim replay --seed {seed} --timeline"),
-        Length::Nightly => format!("xenops-sim replay --seed {seed} --profile nightly --timeline"),
+        Length::Ci => format!("xenops-sim replay --seed {seed} --trace"),
+        Length::Nightly => format!("xenops-sim replay --seed {seed} --profile nightly --trace"),
     }
 }
 
@@ -453,12 +453,12 @@ fn smaller(
     telling: &Telling,
     seconds: u64,
 ) -> Result<bool, String> {
-    let (began, time) = (Instant::now(), std::time::Duration::from_secs(seconds));
+    let (began, time) = (shrink::spent(), std::time::Duration::from_secs(seconds));
     let Some(found) = shrink::shrink(seed, taped(seed, choices)?, profile.into(), time) else {
         println!("seed {seed} breaks no rule");
         return Ok(true);
     };
-    let took = began.elapsed().as_secs_f64();
+    let took = (shrink::spent() - began).as_secs_f64();
     let path = to.map_or_else(|| PathBuf::from(format!("seed-{seed}.choices")), Path::to_path_buf);
     let text = serde_json::to_string(&found.tape).map_err(|error| error.to_string())?;
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -14,8 +14,15 @@ use crate::run;
 use crate::swarm::Profile;
 use crate::trace::Trace;
 use crate::world::{Choices, Tape};
+use rustix::time::{ClockId, clock_gettime};
 use search::Search;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// What this thread has computed: how far a run shrinks does not depend on what else a machine is at.
+pub fn spent() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -41,7 +48,7 @@ const SLICES: u32 = 6;
 
 /// Look for fewer choices under which this run breaks the same rule; `None` if it breaks none.
 pub fn shrink(seed: u64, choices: Choices, profile: Profile, time: Duration) -> Option<Shrunk> {
-    let until = Instant::now() + time;
+    let until = spent() + time;
     let outcome = run::run(seed, choices, profile, Trace::default());
     let rule = outcome.violation.as_ref()?.rule;
     let try_it = |tape: &Tape, most: u64| {
@@ -59,9 +66,9 @@ pub fn shrink(seed: u64, choices: Choices, profile: Profile, time: Duration) -> 
             break;
         }
         // What nothing can be dropped of may still have a smaller neighbour.
-        let slice = Instant::now() + time / SLICES;
+        let slice = spent() + time / SLICES;
         let mut better = false;
-        while !better && Instant::now() < slice.min(until) {
+        while !better && spent() < slice.min(until) {
             let choices = small::next(search.best(), tried);
             tried += 1;
             let outcome = run::run_within(seed, choices, profile, search.most());
@@ -78,7 +85,7 @@ pub fn shrink(seed: u64, choices: Choices, profile: Profile, time: Duration) -> 
 
 /// Look for fewer choices of an exploration, under which the same rule is broken; `None` if these break none.
 pub fn shrink_moves(scope: &Scope, moves: &[usize], time: Duration) -> Option<(Vec<usize>, usize)> {
-    let until = Instant::now() + time;
+    let until = spent() + time;
     let (_, violation) = replay(scope, moves, Trace::default());
     let rule = violation?.rule;
     let mut tape = Tape::default();

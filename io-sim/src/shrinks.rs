@@ -11,7 +11,7 @@ use xenops_core::mutant::{ALL, Mutant};
 pub struct Options {
     /// Only these mutants.
     names: Vec<String>,
-    /// Seconds for each.
+    /// Processor seconds for each.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
     /// Seeds in which a failure is looked for.
@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 /// Seconds for finding a failure.
-const PATIENCE: u64 = 60;
+const PATIENCE: u64 = 200;
 
 /// What is told of one.
 struct Shrunk {
@@ -55,7 +55,7 @@ pub fn measure(options: &Options) -> Result<bool, String> {
         let text: String = text.chars().take(70).collect();
         println!("{name:28} {seed:>6} {first:>6} {choices:>6} {seconds:>7.1}  {text}");
     }
-    println!("{few} of {all} failures shrink to {FEW} choices or fewer in {} s", options.seconds);
+    println!("{few} of {all} failures shrink to {FEW} choices or fewer in {} processor seconds", options.seconds);
     Ok(few * 10 >= all * 9)
 }
 
@@ -70,7 +70,7 @@ fn shrink(mutant: &str, seed: u64, seconds: u64) -> Result<Option<Shrunk>, Strin
     let to = std::env::temp_dir().join(format!("xenops-shrinks-{}", std::process::id()));
     let (seed, time, to) = (seed.to_string(), seconds.to_string(), to.display().to_string());
     let args = ["shrink", "--json", "--seed", &seed, "--seconds", &time, "--to", &to].map(str::to_owned);
-    let lines = lines(&args, mutant, seconds + PATIENCE)?;
+    let lines = lines(&args, mutant, 20 * seconds + PATIENCE)?;
     let _ = std::fs::remove_file(&to);
     let told = lines.last().and_then(|line| {
         Some(Shrunk {

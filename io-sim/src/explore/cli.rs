@@ -166,9 +166,14 @@ fn told_again(options: &Options, scope: &Scope, choices: &[usize]) -> Result<boo
             )],
         };
         options.telling.tell(&timeline, &about)?;
-        println!("again: {again}");
+        eprintln!("again: {again}");
     }
-    println!("{}", violation.as_ref().map_or("well".to_owned(), ToString::to_string));
+    let how = violation.as_ref().map_or("well".to_owned(), ToString::to_string);
+    if options.json {
+        eprintln!("{how}");
+    } else {
+        println!("{how}");
+    }
     Ok(violation.is_none())
 }
 

@@ -1,7 +1,8 @@
 //! Takes a tape apart: groups of choices set to 0, what is late cut off, what stands between taken out, the rest lowered.
 
+use super::spent;
 use crate::world::Tape;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Where a choice stands.
 type Place = (usize, usize);
@@ -12,18 +13,18 @@ pub(super) type Made = (Tape, u64);
 /// The best so far, and how another is tried: with a tape and inputs at most, to what it came if it breaks the rule.
 pub(super) struct Search<F> {
     try_it: F,
-    until: Instant,
+    until: Duration,
     best: Tape,
     steps: u64,
 }
 
 impl<F: FnMut(&Tape, u64) -> Option<Made>> Search<F> {
-    pub(super) fn new((best, steps): Made, until: Instant, try_it: F) -> Search<F> {
+    pub(super) fn new((best, steps): Made, until: Duration, try_it: F) -> Search<F> {
         Search { try_it, until, best, steps }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        spent() >= self.until
     }
 
     /// How many choices are not 0.
@@ -206,7 +207,6 @@ fn weight(tape: &Tape) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn what_matters_is_left() {
@@ -220,7 +220,7 @@ mod tests {
             let other = tape.lanes[3].iter().skip(1).any(|choice| *choice > 0);
             (one && other).then(|| (tape.clone(), tape.lanes[1].len() as u64))
         };
-        let mut search = Search::new((tape, 80), Instant::now() + Duration::from_secs(20), breaks);
+        let mut search = Search::new((tape, 80), spent() + Duration::from_secs(20), breaks);
         search.take_apart();
         assert_eq!(search.choices(), 2);
         assert_eq!((search.best().lanes[1].clone(), search.best().lanes[3].clone()), (vec![7], vec![0, 1]));

@@ -32,7 +32,9 @@ const LEADING: usize = 18;
 /// The page.
 pub fn page(timeline: &Timeline, about: &About) -> String {
     let mut page = String::with_capacity(1 << 18);
-    let title = about.violation.as_ref().map_or("No rule was broken".to_owned(), ToString::to_string);
+    let told = timeline.broken().map(|at| timeline.events[at].what.clone());
+    let title =
+        told.unwrap_or_else(|| about.violation.as_ref().map_or("No rule was broken".to_owned(), ToString::to_string));
     let _ = write!(
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
