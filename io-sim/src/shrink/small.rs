@@ -20,19 +20,22 @@ pub(super) fn next(best: &Tape, number: u64) -> Choices {
     Choices::taped(shaken(best, number))
 }
 
-/// With lanes or choices left out, and moments moved.
+/// With lanes or choices left out, and moments moved: every other time so boldly that little but what the run is like
+/// and what strikes is left.
 fn shaken(best: &Tape, number: u64) -> Tape {
     let mut dice = Choices::seeded(number);
     let mut roll = |sides: u32| dice.choose(Concern::Config, sides);
     let mut tape = best.clone();
-    for choices in &mut tape.lanes {
+    let bold = roll(2) == 0;
+    for (lane, choices) in tape.lanes.iter_mut().enumerate() {
+        let stays = lane == Concern::Config as usize || lane == Concern::Fault as usize;
         // As it is, without anything, without the half, a quarter or an eighth of it.
         let one_in = match roll(8) {
-            0..3 => continue,
-            3 => 1,
-            4 => 2,
+            0..4 if !bold || stays => continue,
+            6.. => 8,
             5 => 4,
-            _ => 8,
+            4 => 2,
+            _ => 1,
         };
         choices.iter_mut().filter(|choice| **choice != 0).for_each(|choice| {
             if roll(one_in) == 0 {
@@ -40,17 +43,18 @@ fn shaken(best: &Tape, number: u64) -> Tape {
             }
         });
     }
-    for choice in &mut tape.lanes[Concern::Fault as usize] {
-        if *choice >= MOMENT {
-            *choice = match roll(4) {
-                0 => *choice,
-                1 => choice.saturating_sub(roll(40)),
-                _ => roll(*choice + 1),
-            };
-        }
+    let moments = &mut tape.lanes[Concern::Fault as usize];
+    for choice in moments.iter_mut().filter(|choice| **choice >= MOMENT) {
+        *choice = match roll(4) {
+            0 => *choice,
+            1 => choice.saturating_sub(roll(40)),
+            // In a shorter run it strikes earlier.
+            2 => roll((*choice + 1).min(300)),
+            _ => roll(*choice + 1),
+        };
     }
-    if roll(2) == 0 {
-        tape.operations = Some(1 + roll(tape.operations.unwrap_or(64)));
+    if bold || roll(2) == 0 {
+        tape.operations = Some(1 + roll(tape.operations.unwrap_or(24).min(24)));
     }
     tape
 }

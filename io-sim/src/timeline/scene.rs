@@ -146,9 +146,13 @@ impl Scene {
                 continue;
             }
             let Some(((group, name), (domid, _))) = is.or(was) else { continue };
-            let text =
-                |side: Option<(&(Group, String), &(Option<DomId>, String))>| side.map(|(_, (_, text))| text.clone());
-            found.push(Difference { group: *group, name: name.clone(), domid: *domid, was: text(was), is: text(is) });
+            found.push(Difference {
+                group: *group,
+                name: name.clone(),
+                domid: *domid,
+                was: was.map(|(_, (_, text))| text.clone()),
+                is: is.map(|(_, (_, text))| text.clone()),
+            });
         }
     }
 }

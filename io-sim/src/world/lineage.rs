@@ -55,6 +55,7 @@ impl fmt::Display for Breach {
             Breach::LoopFreed(number, file) => {
                 write!(f, "a script freed /dev/loop{number}, which was another's by then: {file}")
             }
+            other => write!(f, "{other:?}"),
         }
     }
 }
