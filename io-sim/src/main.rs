@@ -429,7 +429,13 @@ fn replay(seed: u64, profile: Length, trace: bool, choices: Option<&Path>, telli
 
 fn about(seed: u64, outcome: &Outcome, again: String, found: Vec<String>) -> About {
     let run = format!("seed {seed}, {} inputs, {} requests to the host", outcome.steps, outcome.requests);
-    About { run, violation: outcome.violation.clone(), mutant: tell::mutant(), again, found }
+    About {
+        run,
+        violation: outcome.violation.clone(),
+        mutant: tell::mutant(),
+        again: again + &tell::as_mutant(),
+        found,
+    }
 }
 
 fn summary(seed: u64, outcome: &Outcome) -> String {
@@ -482,6 +488,6 @@ fn smaller(
     }
     println!("{}", summary(seed, &outcome));
     println!("{left}");
-    println!("again: {again}");
+    println!("again: {again}{}", tell::as_mutant());
     Ok(false)
 }

@@ -70,6 +70,14 @@ pub fn again(instead: &str) -> String {
     words.join(" ")
 }
 
+/// What makes another process do the same wrong.
+pub fn as_mutant() -> String {
+    #[cfg(feature = "mutants")]
+    return xenops_core::mutant::chosen().map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
+    #[cfg(not(feature = "mutants"))]
+    String::new()
+}
+
 /// What this process was made to do wrong, if it was.
 pub fn mutant() -> Option<String> {
     #[cfg(feature = "mutants")]

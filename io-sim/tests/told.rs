@@ -123,8 +123,8 @@ fn an_exploration_is_told() {
 }
 
 fn lines(args: &[&str]) -> Vec<serde_json::Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_xenops-sim")).args(args).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xenops-sim")).args(args).output().expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("it says a text");
     said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
 }
 

@@ -390,9 +390,8 @@ fn mishap(kind: &str) -> &str {
 fn parameters(text: &str) -> String {
     let Some((_, inside)) = text.split_once('{') else { return String::new() };
     let inside = inside.trim_end_matches('}').trim();
-    let shown = inside
-        .split(", ")
-        .filter(|part| !part.starts_with("id:") && !part.contains("None") && *part != "paused: false");
+    let parts = inside.split(", ").map(|part| part.trim_end_matches(['}', ' '])).filter(|part| !part.contains('{'));
+    let shown = parts.filter(|part| !part.starts_with("id:") && !part.contains("None") && *part != "paused: false");
     let shown = cut(&shown.collect::<Vec<_>>().join(", "), 60);
     if shown.is_empty() { String::new() } else { format!(" ({shown})") }
 }
