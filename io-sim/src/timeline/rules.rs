@@ -12,6 +12,7 @@ pub(super) fn told(rule: &str) -> &'static str {
         "S4" => "Domains that are not the daemon's are never touched.",
         "S5" => "A client is never shown a domain that is not its VM's.",
         "S10" => "A disk that is written to is attached for one VM only.",
+        "S13" => "What tells of an image is written when the image is complete, not before.",
         "S15" => "The memory of all domains, and what is free, add up to what the host has.",
         "S18" => "What a client is shown is so: a VM is listed in the state in which it is.",
         "S19" => {
@@ -24,6 +25,7 @@ pub(super) fn told(rule: &str) -> &'static str {
         "S25" => "A VM is let run only when a client wants it to run, and never before its start is complete.",
         "S26" => "A VM is started only when a client asks, or when its configuration says so.",
         "S27" => "A guest that stops soon after its start is not started again at once, for ever.",
+        "S28" => "When a client hears that its VM was shut down, the VM has no domain any more.",
         "S29" => "A task ends once, and stays ended.",
         "S31" => "A task that has passed its point of no return is not cancelled.",
         "S32" => "A client that follows events misses no change.",
@@ -45,6 +47,7 @@ pub(super) fn told(rule: &str) -> &'static str {
         "H5" => "No record says of a VM without domain and without image that it runs or is suspended.",
         "H6" => "A VM that is off has no device that counts as plugged.",
         "H12" => "A VM that is renamed goes by one name at a time.",
+        "law 1" => "The same inputs have the same effects, in every process and in every build of one commit.",
         "law 6" => "What is asked of one VM is done in the order in which it was asked.",
         "calls" => "Each call is answered once, with what it asks for.",
         "machine" => "The daemon's own checks of itself hold.",
