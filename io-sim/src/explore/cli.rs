@@ -54,6 +54,9 @@ pub struct Options {
     /// Every order, also of what commutes, and VMs are not exchanged.
     #[arg(long)]
     unreduced: bool,
+    /// What is put off is looked at each time, whether it commutes with what is tried.
+    #[arg(long)]
+    check: bool,
     /// States at most.
     #[arg(long, default_value_t = u64::MAX)]
     max_states: u64,
@@ -116,7 +119,8 @@ pub fn explore(options: &Options) -> Result<bool, String> {
         return Ok(violation.is_none());
     }
     let time = options.seconds.map(Duration::from_secs);
-    let found = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard }).run();
+    let search = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard });
+    let found = if options.check { search.checking() } else { search }.run();
     if options.json {
         println!("{}", found.json());
     } else {

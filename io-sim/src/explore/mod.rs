@@ -49,6 +49,7 @@ pub mod search;
 pub mod state;
 pub mod windows;
 
+mod enough;
 mod prints;
 mod talk;
 
