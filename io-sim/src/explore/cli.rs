@@ -7,6 +7,7 @@ use super::search::{Found, Limits, Search};
 use crate::canon::MOST_VMS;
 use crate::fleet::Guest;
 use serde_json::json;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `xenops-sim explore`
@@ -15,8 +16,14 @@ pub struct Options {
     /// The scopes that have to close, and no other: fails when one falls.
     #[arg(long)]
     ci: bool,
-    /// Threads for those; by default one for each core.
-    #[arg(long, requires = "ci")]
+    /// The greater scopes, and no other: fails when one does not close.
+    #[arg(long, conflicts_with = "ci")]
+    nightly: bool,
+    /// Of those lists, note in this file what has been closed, and leave out what stands there.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Threads for those lists; by default one for each core.
+    #[arg(long)]
     threads: Option<usize>,
     /// How many VMs.
     #[arg(long, default_value_t = 1)]
@@ -95,9 +102,17 @@ fn ops(names: &[String], guest: Guest) -> Result<Vec<Op>, String> {
 
 /// Explore as these say; whether all was seen and no rule broken.
 pub fn explore(options: &Options) -> Result<bool, String> {
-    if options.ci {
+    let time = options.seconds.map(Duration::from_secs);
+    if options.ci || options.nightly {
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        return Ok(ci::run(options.threads.unwrap_or_else(cores), options.json));
+        let run = ci::Run {
+            threads: options.threads.unwrap_or_else(cores),
+            as_json: options.json,
+            shard: options.shard,
+            time,
+            log: options.log.clone(),
+        };
+        return Ok(if options.ci { run.ci() } else { run.nightly() });
     }
     if !(1..=MOST_VMS).contains(&options.vms) {
         return Err(format!("there can be 1 to {MOST_VMS} vms"));
@@ -118,7 +133,6 @@ pub fn explore(options: &Options) -> Result<bool, String> {
         println!("{}", violation.as_ref().map_or("well".to_owned(), ToString::to_string));
         return Ok(violation.is_none());
     }
-    let time = options.seconds.map(Duration::from_secs);
     let search = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard });
     let found = if options.check { search.checking() } else { search }.run();
     if options.json {

@@ -139,7 +139,10 @@ impl State {
         }
         let may = |what: &Move| match what {
             Move::Hear(_) => self.goes_on(what),
-            Move::Do(at, _) => spent && !self.asked[*at].aborted && self.goes_on(what) && !self.may_be_watched(what),
+            Move::Do(at, _) => {
+                let alone = !self.asked[*at].aborted && !self.is_beside_others(what) && !self.may_be_watched(what);
+                spent && alone && self.goes_on(what)
+            }
             _ => false,
         };
         (0..moves.len()).filter(|at| may(&moves[*at])).map(Sole::Perhaps).collect()
@@ -170,13 +173,6 @@ impl State {
         let Move::Do(at, _) = what else { return false };
         let comes = |effect| matches!(self.machine.bearing(effect), Bearing::Watch(_));
         !self.asked[*at].request.is_read_only() && self.asked.iter().any(|waiting| comes(waiting.effect))
-    }
-
-    /// Whether the only move that was tried, which led here, was enough.
-    pub(super) fn was_enough(&self, before: &State, what: &Move, stand: &Stand) -> bool {
-        // What comes at the same moment comes in the order in which it was set to.
-        let sets = matches!(what, Move::Do(..)) && self.world.thought_of() != before.world.thought_of();
-        self.has_left_alone(before, stand) && !(sets && before.is_beside_others(what))
     }
 
     /// Whether its VM does more than one thing at a time.

@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
             choices.push(at);
             self.make(state, &moves[at], choices)?;
             let Some(before) = before else { return Ok(true) };
-            if surely || state.was_enough(&before, &moves[at], &stand) && self.remains_alike(&before, state) {
+            if surely || state.has_left_alone(&before, &stand) && self.remains_alike(&before, state) {
                 self.check(&before, &moves[at], moves.iter().enumerate().filter(|(other, _)| *other != at), choices)?;
                 return Ok(true);
             }
@@ -226,6 +226,7 @@ impl<'a> Search<'a> {
                     "{} and {} do not commute, and one was put off\n{:?}",
                     before.told(tried), before.told(other), before.left
                 );
+                if std::env::var("XCOLLECT").is_ok() { eprintln!("REDUCTION {}", text.replace('\n', " ")); continue; }
                 return Err((Violation::new("reduction", text), self.choices(choices)));
             }
         }
