@@ -1,7 +1,7 @@
 //! A machine's state in one hash, for explorers: two machines with the same one go on in the same way.
 //!
 //! Left out is what decides nothing: numbers of tasks, calls, updates, effects, handles and alarms, the stream of
-//! updates, what clients are shown of a task's course, drawn identities, the wall clock, and how long ago something
+//! updates, what clients are shown of a task's course, why an operation has failed once it has, drawn identities, the wall clock, and how long ago something
 //! was answered. What is configured is the same for all machines of an exploration.
 
 use super::budget::Purse;
@@ -10,6 +10,7 @@ use super::flight::{Flight, Owner, Parked};
 use super::slot::{Active, Glance, Job, Queued, Seat, Slot};
 use super::timers::Alarm;
 use super::{EffectId, Machine, TaskId};
+use crate::backend::Failure;
 use crate::host::{Canonical, Token, Uuid};
 use std::hash::Hash;
 
@@ -267,10 +268,8 @@ impl Machine {
         }
         if let Some(ended) = ended {
             self.task(ended.task, hash);
-            match &ended.result {
-                Ok(_) => hash.write_u8(1),
-                Err(failure) => hash.debug(failure),
-            }
+            // Of a failure only that it answers a cancellation, for who asked; the rest is only told.
+            ended.result.as_ref().map(|_| ()).map_err(Failure::is_cancelled).hash(hash);
         }
         unsure.len().hash(hash);
         if !unsure.is_empty() {

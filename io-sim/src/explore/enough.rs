@@ -2,6 +2,7 @@
 
 use super::moves::Move;
 use super::state::State;
+use crate::canon::Memo;
 use crate::oracle::Violation;
 use xenops_core::host::{Outcome, Request, Token, Uuid};
 use xenops_core::machine::{Bearing, EffectId, Stretch};
@@ -212,13 +213,10 @@ impl State {
         })
     }
 
-    /// Whether it makes no difference which of two moves comes first, or what is put off is raised anew.
-    pub(super) fn commute(
-        &self,
-        tried: &Move,
-        put_off: &Move,
-        print: &dyn Fn(&State) -> u64,
-    ) -> Result<bool, Violation> {
+    /// Whether it makes no difference which of two moves comes first, or what is put off is raised anew. Handles that
+    /// both ask for have other numbers then.
+    pub(super) fn commute(&self, tried: &Move, put_off: &Move, memo: &Memo) -> Result<bool, Violation> {
+        let print = |state: &State| state.blurred(memo);
         let (mut one, mut other) = (self.clone(), self.clone());
         one.make(tried)?;
         let alone = print(&one);
