@@ -180,7 +180,11 @@ impl Run {
         });
         let well = *well.lock().expect("nobody panics while it is held");
         if !self.as_json {
-            println!("{} in {:.0} s", if well { "all closed" } else { "not all closed" }, began.elapsed().as_secs_f64());
+            println!(
+                "{} in {:.0} s",
+                if well { "all closed" } else { "not all closed" },
+                began.elapsed().as_secs_f64()
+            );
         }
         well
     }

@@ -206,9 +206,7 @@ impl State {
             Move::Notice(at) => Move::Notice(other.notices.iter().position(|token| *token == self.notices[*at])?),
             Move::Do(at, fate) => Move::Do(asked(*at)?, fate.clone()),
             Move::Stop(at) => Move::Stop(asked(*at)?),
-            Move::Cancel(at) => {
-                Move::Cancel(other.pending.iter().position(|(key, _)| *key == self.pending[*at].0)?)
-            }
+            Move::Cancel(at) => Move::Cancel(other.pending.iter().position(|(key, _)| *key == self.pending[*at].0)?),
             what => what.clone(),
         })
     }

@@ -67,8 +67,8 @@ struct Frame {
     choices: Vec<usize>,
 }
 
-/// Moves in a row that are the only ones, at most: then the state is looked at all the same.
-const MOST_IN_A_ROW: usize = 32;
+/// Moves in a row that are the only ones tried, at most: then the state is kept all the same, for others may lead there.
+const MOST_IN_A_ROW: usize = 8;
 
 type Stopped = (Violation, Vec<usize>);
 
@@ -174,7 +174,7 @@ impl<'a> Search<'a> {
 
     /// Goes on as long as one move is enough: those states need not be told from others.
     fn goes_on(&mut self, state: &mut State, choices: &mut Vec<usize>) -> Result<(), Stopped> {
-        for _ in 0..std::env::var("XROW").map_or(MOST_IN_A_ROW, |n| n.parse().unwrap()) {
+        for _ in 0..MOST_IN_A_ROW {
             if self.scope.unreduced || !self.goes_on_once(state, choices)? {
                 break;
             }
@@ -226,7 +226,6 @@ impl<'a> Search<'a> {
             let commute = before.commute(tried, other, &self.memo).map_err(|wrong| (wrong, self.choices(choices)))?;
             if !commute {
                 let text = format!("put off, but does not commute with {}: {}", before.told(tried), before.told(other));
-                if std::env::var("XCOLLECT").is_ok() { eprintln!("REDUCTION {text}"); continue; }
                 return Err((Violation::new("reduction", text), self.choices(choices)));
             }
         }
@@ -251,7 +250,8 @@ impl<'a> Search<'a> {
         };
         let before = frame.state.as_ref().expect("a state stays while more of its moves may be tried");
         let light = !frame.chosen.light.is_empty() && !state.has_left_alone(before, &frame.stand);
-        let others = !frame.chosen.others.is_empty() && !state.left.is_spent() && state.remains(&self.memo) != frame.remains;
+        let others =
+            !frame.chosen.others.is_empty() && !state.left.is_spent() && state.remains(&self.memo) != frame.remains;
         if !light {
             let put_off = frame.chosen.light.iter().map(|(at, other)| (*at, other));
             self.check(before, what, put_off, &[])?;
@@ -292,8 +292,7 @@ impl<'a> Search<'a> {
         let ordinary = all.len();
         state.injections(self.scope.reboots, &mut all);
         let (count, stand) = (all.len(), state.stand());
-        let chosen =
-            if self.scope.unreduced { Chosen::all(all) } else { state.chosen(all, ordinary, &stand) };
+        let chosen = if self.scope.unreduced { Chosen::all(all) } else { state.chosen(all, ordinary, &stand) };
         let remains = if state.left.crashes > 0 { state.remains(&self.memo) } else { 0 };
         self.path.insert(print);
         self.stack.push(Frame { state: Some(state), chosen, next: 0, all: count, print, remains, stand, choices });
