@@ -27,6 +27,8 @@ const AGES: u64 = 10 * SECOND;
 pub const MOST_VMS: usize = 7;
 /// Numbers of VMs' places in the machine begin here.
 const FIRST_PLACE: u64 = 1 << 32;
+/// Handles are numbers up to here.
+const HANDLES: u64 = 256;
 /// Values that are kept by their address.
 const KEPT: usize = 8192;
 
@@ -143,17 +145,24 @@ pub struct Canon<'a> {
     memo: &'a Memo,
     /// What comes next is left out.
     skips: bool,
+    /// Small numbers are all the same.
+    blurs: bool,
 }
 
 impl<'a> Canon<'a> {
     /// A fresh one.
     pub fn new(names: &'a Meaning<'a>, memo: &'a Memo) -> Canon<'a> {
-        Canon { print: Fingerprint::new(), names, memo, skips: false }
+        Canon { print: Fingerprint::new(), names, memo, skips: false, blurs: false }
+    }
+
+    /// One to which all small numbers are the same, and so all handles.
+    pub fn blurred(self) -> Canon<'a> {
+        Canon { blurs: true, ..self }
     }
 
     fn number(&mut self, n: u64) {
         if n < u64::from(FIRST_DOMAIN) {
-            self.print.write_u64(n);
+            self.print.write_u64(if self.blurs && n < HANDLES { HANDLES } else { n });
         } else if (FIRST_PLACE..FIRST_PLACE + MOST_VMS as u64).contains(&n) {
             let place = (n - FIRST_PLACE) as u8 + 1;
             self.print.write_u64(self.names.resolve(Token::Vm(place, 1)));

@@ -25,7 +25,7 @@ const MOST_REPAIRS: u32 = 8;
 const REPAIR_PAUSE: u64 = 30 * SECOND;
 
 /// How often that is doubled: in the end it is tried every hour.
-const MOST_DOUBLINGS: u32 = 7;
+pub(super) const MOST_DOUBLINGS: u32 = 7;
 
 impl Machine {
     /// Bring a VM as far as it gets without an outcome, a notice or time.

@@ -1,16 +1,44 @@
 //! A machine's state in one hash, for explorers: two machines with the same one go on in the same way.
 //!
 //! Left out is what decides nothing: numbers of tasks, calls, updates, effects, handles and alarms, the stream of
-//! updates, what clients are shown of a task's course, drawn identities, the wall clock, and how long ago something
+//! updates, what clients are shown of a task's course, why an operation has failed once it has, drawn identities, the wall clock, and how long ago something
 //! was answered. What is configured is the same for all machines of an exploration.
 
 use super::budget::Purse;
+use super::drive::MOST_DOUBLINGS;
 use super::flight::{Flight, Owner, Parked};
 use super::slot::{Active, Glance, Job, Queued, Seat, Slot};
 use super::timers::Alarm;
 use super::{EffectId, Machine, TaskId};
+use crate::backend::Failure;
 use crate::host::{Canonical, Token, Uuid};
 use std::hash::Hash;
+
+/// What an effect's outcome bears on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// What this VM is doing: its plan, or its look.
+    Course(Uuid),
+    /// This VM's watch.
+    Watch(Uuid),
+    /// The list of all domains.
+    List,
+    /// The mark in an intent of which nothing is expected any more.
+    Mark,
+    /// Nothing.
+    Nothing,
+    /// More than that.
+    Other,
+}
+
+/// What a VM is about, from one of its looks to the next, by the number of the look or of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stretch {
+    /// A look.
+    Look(u64),
+    /// A plan.
+    Plan(u64),
+}
 
 impl Machine {
     /// Its whole state.
@@ -61,6 +89,44 @@ impl Machine {
         let flight = self.flights.get(effect.0)?;
         self.owner(&flight.owner, &mut hash);
         Some(hash.finish())
+    }
+
+    /// What the outcome of an effect in flight bears on.
+    pub fn bearing(&self, effect: EffectId) -> Bearing {
+        match self.flights.get(effect.0).map(|flight| &flight.owner) {
+            Some(Owner::Domains) => Bearing::List,
+            Some(Owner::Watch(vm)) => self.vms.get(*vm).map_or(Bearing::Other, |slot| Bearing::Watch(slot.id)),
+            Some(Owner::Nobody) => Bearing::Nothing,
+            Some(Owner::Abandon(_)) => Bearing::Mark,
+            Some(
+                Owner::Seat(vm, Seat::Leaf(_) | Seat::Look)
+                | Owner::Record(vm, ..)
+                | Owner::Commit(vm, _)
+                | Owner::Intent(vm, _)
+                | Owner::Rows(vm, _),
+            ) => self.vms.get(*vm).map_or(Bearing::Other, |slot| Bearing::Course(slot.id)),
+            _ => Bearing::Other,
+        }
+    }
+
+    /// Which look a VM takes, or which plan it is in: meanwhile a notice asks for no more than one look after it,
+    /// and where that is to come anyway it changes nothing. None where a notice may do more.
+    pub fn stretch(&self, vm: Uuid) -> Option<Stretch> {
+        let vm = *self.by_id.get(&vm)?;
+        let slot = self.vms.get(vm)?;
+        match slot.job {
+            _ if slot.glance.is_some() || !self.queues.is_empty(vm) => None,
+            Job::Look { started, .. } => Some(Stretch::Look(started)),
+            Job::Begin(_) | Job::Run(_) | Job::Rows(_) if slot.look_wanted && slot.verdict.is_none() => {
+                Some(Stretch::Plan(slot.seen_at))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the list of all domains will be asked for once more when the one on its way has come.
+    pub fn lists_again(&self) -> bool {
+        self.domains.is_wanted()
     }
 
     /// The VM that an effect in flight is for; none where it is for several.
@@ -190,7 +256,7 @@ impl Machine {
         let later = |at: &u64| (*at).max(self.now.mono);
         (id, aside, look_wanted, later(look_after), later(look_pause), look_alarm.is_some()).hash(hash);
         rows.fingerprint(hash);
-        (verdict, repairs, given_up, stragglers.len(), askers.len(), watched).hash(hash);
+        (verdict, repairs, given_up.min(&MOST_DOUBLINGS), stragglers.len(), askers.len(), watched).hash(hash);
         (made.map(|(domid, made)| (domid, made.mono)), constructing.map(|at| later(&at))).hash(hash);
         seen.is_some().hash(hash);
         if let Some(seen) = seen {
@@ -202,10 +268,8 @@ impl Machine {
         }
         if let Some(ended) = ended {
             self.task(ended.task, hash);
-            match &ended.result {
-                Ok(_) => hash.write_u8(1),
-                Err(failure) => hash.debug(failure),
-            }
+            // Of a failure only that it answers a cancellation, for who asked; the rest is only told.
+            ended.result.as_ref().map(|_| ()).map_err(Failure::is_cancelled).hash(hash);
         }
         unsure.len().hash(hash);
         if !unsure.is_empty() {

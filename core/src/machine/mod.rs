@@ -43,6 +43,7 @@ pub mod recording;
 
 pub use config::{Bounds, Config};
 pub use effect::{Effect, Effects};
+pub use fingerprint::{Bearing, Stretch};
 pub use flights::{Flights, Landing};
 pub use id::{CallId, ClientId, EffectId, TaskId};
 pub use input::Input;

@@ -109,8 +109,8 @@ impl Run {
                 }
                 Kind::Serial { next, .. } => next.hash(hash),
                 Kind::Parallel { next, running, failure, .. } => {
-                    (next, running, failure.is_some()).hash(hash);
-                    failure.iter().for_each(|failure| hash.debug(failure));
+                    let failure = failure.as_ref().map(|(place, failure)| (place, failure.is_cancelled()));
+                    (next, running, failure).hash(hash);
                 }
                 Kind::Commit | Kind::BestEffort(_) => {}
             }

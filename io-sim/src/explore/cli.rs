@@ -12,6 +12,7 @@ use crate::timeline::html::About;
 use crate::trace::Trace;
 use serde_json::json;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `xenops-sim explore`
@@ -20,8 +21,14 @@ pub struct Options {
     /// The scopes that have to close, and no other: fails when one falls.
     #[arg(long)]
     ci: bool,
-    /// Threads for those; by default one for each core.
-    #[arg(long, requires = "ci")]
+    /// The greater scopes, and no other: fails when one does not close.
+    #[arg(long, conflicts_with = "ci")]
+    nightly: bool,
+    /// Of those lists, note in this file what has been closed, and leave out what stands there.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Threads for those lists; by default one for each core.
+    #[arg(long)]
     threads: Option<usize>,
     /// How many VMs.
     #[arg(long, default_value_t = 1)]
@@ -59,6 +66,9 @@ pub struct Options {
     /// Every order, also of what commutes, and VMs are not exchanged.
     #[arg(long)]
     unreduced: bool,
+    /// What is put off is looked at each time, whether it commutes with what is tried.
+    #[arg(long)]
+    check: bool,
     /// States at most.
     #[arg(long, default_value_t = u64::MAX)]
     max_states: u64,
@@ -100,9 +110,17 @@ fn ops(names: &[String], guest: Guest) -> Result<Vec<Op>, String> {
 
 /// Explore as these say; whether all was seen and no rule broken.
 pub fn explore(options: &Options) -> Result<bool, String> {
-    if options.ci {
+    let time = options.seconds.map(Duration::from_secs);
+    if options.ci || options.nightly {
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        return Ok(ci::run(options.threads.unwrap_or_else(cores), options.json));
+        let run = ci::Run {
+            threads: options.threads.unwrap_or_else(cores),
+            as_json: options.json,
+            shard: options.shard,
+            time,
+            log: options.log.clone(),
+        };
+        return Ok(if options.ci { run.ci() } else { run.nightly() });
     }
     if !(1..=MOST_VMS).contains(&options.vms) {
         return Err(format!("there can be 1 to {MOST_VMS} vms"));
@@ -120,8 +138,8 @@ pub fn explore(options: &Options) -> Result<bool, String> {
     if let Some(choices) = &options.replay {
         return told_again(options, &scope, &replay::parse(choices)?);
     }
-    let time = options.seconds.map(Duration::from_secs);
-    let found = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard }).run();
+    let search = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard });
+    let found = if options.check { search.checking() } else { search }.run();
     if !options.json {
         println!("{}", found.line());
         found.ends.iter().for_each(|(ends, states)| println!("  {states:>8}  {}", ends.join(" | ")));

@@ -135,6 +135,7 @@ impl State {
     /// Something happens. Where a crash left the host choices: among how many things each time.
     pub fn make(&mut self, what: &Move) -> Result<Vec<u32>, Violation> {
         self.steps += 1;
+        self.raised.clear();
         if self.steps > MOST_STEPS {
             return Err(Violation::new("L3", format!("{MOST_STEPS} steps and no rest")));
         }

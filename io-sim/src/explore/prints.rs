@@ -35,7 +35,17 @@ impl State {
     /// The state in one hash, with equal VMs in this order.
     pub fn fingerprint(&self, order: &[u8], memo: &Memo) -> u64 {
         let names = self.names.at(self.world.now().mono, order);
-        let fresh = Canon::new(&names, memo);
+        self.fingerprint_as(Canon::new(&names, memo))
+    }
+
+    /// The same, but all handles are alike.
+    pub(super) fn blurred(&self, memo: &Memo) -> u64 {
+        let order: Vec<u8> = (0..self.wants.len() as u8).collect();
+        let names = self.names.at(self.world.now().mono, &order);
+        self.fingerprint_as(Canon::new(&names, memo).blurred())
+    }
+
+    fn fingerprint_as(&self, fresh: Canon) -> u64 {
         let purpose = |effect: EffectId| self.machine.purpose(effect, fresh.clone()).unwrap_or(0);
         let mut hash = fresh.clone();
         self.machine.fingerprint(&mut hash);

@@ -1,5 +1,6 @@
 //! The search: depth first over all moves, with the hashes of the states that were seen.
 
+use super::enough::{Chosen, Sole, Stand};
 use super::moves::Move;
 use super::replay::{begin, roots};
 use super::scope::Scope;
@@ -55,21 +56,19 @@ pub struct Found {
 /// A state on the way.
 struct Frame {
     state: Option<State>,
-    /// What is tried, under its number among all.
-    moves: Vec<(usize, Move)>,
+    chosen: Chosen,
     next: usize,
-    /// What is tried too if something that is tried makes a difference to a crash.
-    rest: Vec<(usize, Move)>,
     /// How many moves there are in all.
     all: usize,
     print: u64,
     remains: u64,
-    /// Which of its parent's moves led here, and how many moves after it that were the only ones.
-    choices: (usize, usize),
+    stand: Stand,
+    /// Which of its parent's moves led here, and which after it that were the only ones.
+    choices: Vec<usize>,
 }
 
-/// Moves in a row that are the only ones, at most: then the state is looked at all the same.
-const MOST_IN_A_ROW: usize = 32;
+/// Moves in a row that are the only ones tried, at most: then the state is kept all the same, for others may lead there.
+const MOST_IN_A_ROW: usize = 8;
 
 type Stopped = (Violation, Vec<usize>);
 
@@ -88,6 +87,8 @@ pub struct Search<'a> {
     crashed: Prints,
     found: Found,
     began: Instant,
+    /// Whether what is put off commutes with what is tried is looked at each time.
+    checks: bool,
 }
 
 impl<'a> Search<'a> {
@@ -105,7 +106,13 @@ impl<'a> Search<'a> {
             crashed: Prints::default(),
             found: Found::default(),
             began: Instant::now(),
+            checks: false,
         }
+    }
+
+    /// The same, looking each time whether what is put off commutes with what is tried.
+    pub fn checking(self) -> Search<'a> {
+        Search { checks: true, ..self }
     }
 
     /// All of it, or to a bound, or to the first rule that is broken.
@@ -113,7 +120,7 @@ impl<'a> Search<'a> {
         for (choice, ops) in roots(self.scope).into_iter().enumerate() {
             let begun = panic::caught(|| begin(self.scope, &ops, Trace::default()));
             let result = match begun.unwrap_or_else(|text| Err(Violation::new("machine", text))) {
-                Ok(state) => self.visit(state, (choice, 0), false).and_then(|()| self.all()),
+                Ok(state) => self.visit(state, vec![choice], false).and_then(|()| self.all()),
                 Err(violation) => Err((violation, vec![choice])),
             };
             self.found.violation = result.err();
@@ -126,33 +133,32 @@ impl<'a> Search<'a> {
         self.found
     }
 
-    fn choices(&self, last: (usize, usize)) -> Vec<usize> {
-        let all = self.stack.iter().map(|frame| frame.choices).chain([last]);
-        all.flat_map(|(choice, zeros)| std::iter::once(choice).chain(std::iter::repeat_n(0, zeros))).collect()
+    fn choices(&self, last: &[usize]) -> Vec<usize> {
+        self.stack.iter().flat_map(|frame| frame.choices.iter()).chain(last).copied().collect()
     }
 
     fn all(&mut self) -> Result<(), Stopped> {
         while let Some(frame) = self.stack.last_mut() {
-            if frame.next == frame.moves.len() {
+            let Some((choice, what)) = frame.chosen.tried.get(frame.next).cloned() else {
                 self.path.remove(&frame.print);
                 self.stack.pop();
                 continue;
-            }
-            let (choice, what) = frame.moves[frame.next].clone();
+            };
             frame.next += 1;
             if self.was_there(&what) {
                 continue;
             }
             let Some(frame) = self.stack.last_mut() else { break };
-            let last = frame.next == frame.moves.len() && frame.rest.is_empty() && !is_crash(&what);
+            let last = frame.next == frame.chosen.tried.len() && !frame.chosen.may_be_more() && !is_crash(&what);
             let taken = if last { frame.state.take() } else { frame.state.clone() };
             let mut state = taken.expect("a state stays until its last move");
             let first = what.is_injection() && state.left == self.scope.budget.settled();
-            let among = self.make(&mut state, &what, (choice, 0))?;
+            let mut choices = vec![choice];
+            let among = self.make(&mut state, &what, &choices)?;
             self.others(&what, &among);
-            self.compare(&state);
-            let row = if what.is_injection() { 0 } else { self.goes_on(&mut state, choice)? };
-            self.visit(state, (choice, row), first)?;
+            self.compare(&state, &what)?;
+            self.goes_on(&mut state, &mut choices)?;
+            self.visit(state, choices, first)?;
             if self.bounded() {
                 return Ok(());
             }
@@ -160,23 +166,70 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn make(&mut self, state: &mut State, what: &Move, choices: (usize, usize)) -> Result<Vec<u32>, Stopped> {
+    fn make(&mut self, state: &mut State, what: &Move, choices: &[usize]) -> Result<Vec<u32>, Stopped> {
         self.found.transitions += 1;
         let made = panic::caught(|| state.make(what)).unwrap_or_else(|text| Err(Violation::new("machine", text)));
         made.map_err(|violation| (violation, self.choices(choices)))
     }
 
-    /// Where nothing may go wrong any more, goes on as long as only one thing can happen: those states need not be
-    /// told from others. How many moves those were.
-    fn goes_on(&mut self, state: &mut State, choice: usize) -> Result<usize, Stopped> {
-        let mut row = 0;
-        while row < MOST_IN_A_ROW && state.left.is_spent() && !self.scope.unreduced {
-            let moves = state.ordinary_moves();
-            let [what] = moves.as_slice() else { break };
-            row += 1;
-            self.make(state, what, (choice, row))?;
+    /// Goes on as long as one move is enough: those states need not be told from others.
+    fn goes_on(&mut self, state: &mut State, choices: &mut Vec<usize>) -> Result<(), Stopped> {
+        for _ in 0..MOST_IN_A_ROW {
+            if self.scope.unreduced || !self.goes_on_once(state, choices)? {
+                break;
+            }
         }
-        Ok(row)
+        Ok(())
+    }
+
+    fn goes_on_once(&mut self, state: &mut State, choices: &mut Vec<usize>) -> Result<bool, Stopped> {
+        let moves = state.ordinary_moves();
+        let soles = state.soles(&moves);
+        let stand = if soles.is_empty() { return Ok(false) } else { state.stand() };
+        for sole in soles {
+            let (Sole::Surely(at) | Sole::Perhaps(at)) = sole;
+            let surely = matches!(sole, Sole::Surely(_));
+            let before = (!surely || self.checks).then(|| state.clone());
+            choices.push(at);
+            self.make(state, &moves[at], choices)?;
+            let Some(before) = before else { return Ok(true) };
+            if surely || state.has_left_alone(&before, &stand) && self.remains_alike(&before, state) {
+                self.check(&before, &moves[at], moves.iter().enumerate().filter(|(other, _)| *other != at), choices)?;
+                return Ok(true);
+            }
+            *state = before;
+            choices.pop();
+        }
+        Ok(false)
+    }
+
+    fn remains_alike(&self, before: &State, after: &State) -> bool {
+        before.left.crashes == 0 || before.remains(&self.memo) == after.remains(&self.memo)
+    }
+
+    /// Looks whether it makes no difference which comes first, where that is wanted.
+    fn check<'m>(
+        &self,
+        before: &State,
+        tried: &Move,
+        put_off: impl Iterator<Item = (usize, &'m Move)>,
+        choices: &[usize],
+    ) -> Result<(), Stopped> {
+        if !self.checks {
+            return Ok(());
+        }
+        for (_, other) in put_off {
+            // Only one of two that go wrong may, where that is all.
+            if tried.is_injection() && other.is_injection() && before.left.all < 2 {
+                continue;
+            }
+            let commute = before.commute(tried, other, &self.memo).map_err(|wrong| (wrong, self.choices(choices)))?;
+            if !commute {
+                let text = format!("put off, but does not commute with {}: {}", before.told(tried), before.told(other));
+                return Err((Violation::new("reduction", text), self.choices(choices)));
+            }
+        }
+        Ok(())
     }
 
     /// Whether it is a crash that finds what another has found: it would lead to the same state.
@@ -190,28 +243,43 @@ impl<'a> Search<'a> {
         !self.scope.unreduced && !self.crashed.insert(frame.remains ^ salt)
     }
 
-    /// Of what was put off all is tried, if what was tried in its place changes what a crash would find.
-    fn compare(&mut self, state: &State) {
-        let Some(frame) = self.stack.last_mut().filter(|frame| !frame.rest.is_empty()) else { return };
-        if !state.left.is_spent() && state.remains(&self.memo) != frame.remains {
-            frame.moves.append(&mut frame.rest);
+    /// What was put off is tried, if what was tried in its place shows that it must be.
+    fn compare(&mut self, state: &State, what: &Move) -> Result<(), Stopped> {
+        let Some(frame) = self.stack.last().filter(|frame| frame.chosen.may_be_more() && !is_crash(what)) else {
+            return Ok(());
+        };
+        let before = frame.state.as_ref().expect("a state stays while more of its moves may be tried");
+        let light = !frame.chosen.light.is_empty() && !state.has_left_alone(before, &frame.stand);
+        let others =
+            !frame.chosen.others.is_empty() && !state.left.is_spent() && state.remains(&self.memo) != frame.remains;
+        if !light {
+            let put_off = frame.chosen.light.iter().map(|(at, other)| (*at, other));
+            self.check(before, what, put_off, &[])?;
         }
+        let Some(Frame { chosen, .. }) = self.stack.last_mut() else { return Ok(()) };
+        if light {
+            chosen.tried.append(&mut chosen.light);
+        }
+        if others {
+            chosen.tried.append(&mut chosen.others);
+        }
+        Ok(())
     }
 
     /// What else the host could have chosen: each choice in turn, after the same ones before it.
     fn others(&mut self, what: &Move, among: &[u32]) {
         let Some(frame) = self.stack.last_mut() else { return };
         for other in what.others(among) {
-            frame.moves.push((frame.all, other));
+            frame.chosen.tried.push((frame.all, other));
             frame.all += 1;
         }
     }
 
-    fn visit(&mut self, state: State, choices: (usize, usize), first: bool) -> Result<(), Stopped> {
+    fn visit(&mut self, state: State, choices: Vec<usize>, first: bool) -> Result<(), Stopped> {
         let print = self.print(&state);
         if self.path.contains(&print) {
             let text = "what happened leads to a state in which it was before, again and again".to_owned();
-            return Err((Violation::new("L3", text), self.choices(choices)));
+            return Err((Violation::new("L3", text), self.choices(&choices)));
         }
         let (share, of) = self.limits.shard;
         if (first && print % of != share) || !self.seen.insert(print) {
@@ -219,18 +287,15 @@ impl<'a> Search<'a> {
         }
         let mut all = state.ordinary_moves();
         if all.is_empty() {
-            self.rests(&state, print).map_err(|violation| (violation, self.choices(choices)))?;
+            self.rests(&state, print).map_err(|violation| (violation, self.choices(&choices)))?;
         }
         let ordinary = all.len();
         state.injections(self.scope.reboots, &mut all);
-        let enough = if self.scope.unreduced { None } else { enough(&state, &all[..ordinary]) };
-        let all: Vec<(usize, Move)> = all.into_iter().enumerate().collect();
-        let is_tried = |at: usize| at >= ordinary || enough.as_ref().is_none_or(|enough| enough.contains(&at));
-        let count = all.len();
-        let (moves, rest) = all.into_iter().partition(|(at, _)| is_tried(*at));
+        let (count, stand) = (all.len(), state.stand());
+        let chosen = if self.scope.unreduced { Chosen::all(all) } else { state.chosen(all, ordinary, &stand) };
         let remains = if state.left.crashes > 0 { state.remains(&self.memo) } else { 0 };
         self.path.insert(print);
-        self.stack.push(Frame { state: Some(state), moves, next: 0, rest, all: count, print, remains, choices });
+        self.stack.push(Frame { state: Some(state), chosen, next: 0, all: count, print, remains, stand, choices });
         self.found.depth = self.found.depth.max(self.stack.len());
         Ok(())
     }
@@ -268,18 +333,6 @@ impl<'a> Search<'a> {
 
 fn is_crash(what: &Move) -> bool {
     matches!(what, Move::Crash(_) | Move::Reboot(_))
-}
-
-/// Which of a state's moves are enough: those of one VM, and those of all. See the module's documentation.
-fn enough(state: &State, moves: &[Move]) -> Option<Vec<usize>> {
-    let left = state.left;
-    if state.wants.len() == 1 || !left.is_spent() && (left.faults, left.cancels, left.guests) != (0, 0, 0) {
-        return None;
-    }
-    let subjects: Vec<Option<usize>> = moves.iter().map(|what| state.subject(what)).collect();
-    let vm = subjects.iter().flatten().min()?;
-    let is_enough = |at: &usize| subjects[*at].is_none_or(|of| of == *vm);
-    Some((0..moves.len()).filter(is_enough).collect())
 }
 
 /// All orders of so many VMs.

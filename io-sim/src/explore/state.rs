@@ -73,6 +73,8 @@ pub struct State {
     pub(super) records: Shared<BTreeMap<String, Digest>>,
     pub(super) names: Shared<Names>,
     pub(super) first: Arc<Picture>,
+    /// Notices that the last move has raised, whether they were raised before or not.
+    pub(super) raised: Vec<Token>,
     /// Steps from the beginning.
     pub(super) steps: u32,
     /// What happened, where that is wanted.
@@ -111,6 +113,7 @@ impl State {
             records: Shared::default(),
             names: Shared::default(),
             first,
+            raised: Vec::new(),
             steps: 0,
             trace: Trace::default(),
             swarm,
@@ -154,6 +157,7 @@ impl State {
             self.answered.push(answered);
         }
         while let Some(token) = self.world.take_notice() {
+            self.raised.push(token);
             if !self.notices.contains(&token) {
                 self.notices.push(token);
             }

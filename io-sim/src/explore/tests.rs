@@ -33,6 +33,12 @@ fn a_scope_closes_and_its_shares_are_all_of_it() {
 }
 
 #[test]
+fn what_is_put_off_commutes_and_the_end_states_are_the_same() {
+    let (reduced, unreduced) = ci::same_ends(&scope("unpause", ci::ONE_CRASH)).unwrap();
+    assert!(reduced * 2 < unreduced, "{reduced} states, {unreduced} without reduction");
+}
+
+#[test]
 fn a_copy_of_a_state_goes_on_as_the_state_does() {
     let scope = scope("start", ci::ONE_CRASH);
     let memo = crate::canon::Memo::default();

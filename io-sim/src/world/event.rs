@@ -48,6 +48,11 @@ impl Queue {
         self.events.iter().map(|((at, _), event)| (*at, event))
     }
 
+    /// How many things were thought of so far.
+    pub(super) fn thought_of(&self) -> u64 {
+        self.thought_of
+    }
+
     pub(super) fn push(&mut self, at: u64, event: Event) -> Moment {
         self.thought_of += 1;
         let moment = (at, self.thought_of);

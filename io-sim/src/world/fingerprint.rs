@@ -26,6 +26,11 @@ impl World {
         (self.outcomes.len(), self.notices.len()).hash(hash);
     }
 
+    /// How many things have been set to happen by themselves so far.
+    pub fn thought_of(&self) -> u64 {
+        self.queue.thought_of()
+    }
+
     /// What of it a daemon's death, or its own, could make a difference to: requests that are being carried out, but
     /// not who waits for what.
     pub fn fingerprint_of_remains(&self, hash: &mut Canon) {
@@ -75,9 +80,14 @@ impl World {
                 return;
             }
             at.hash(hash);
+            self.event(event, hash);
+            // That a wait is over only tells its machine.
+            let waits = |effect| self.flights.get(effect).is_some_and(|flight| matches!(flight.stage, Stage::Waits(_)));
+            if matches!(event, Event::Effect(effect) if waits(effect)) {
+                return;
+            }
             before.iter().filter(|other| **other == (at, domid)).count().hash(hash);
             before.push((at, domid));
-            self.event(event, hash);
         });
     }
 
