@@ -1,7 +1,8 @@
 //! The list of mutants: what each stands for and what it breaks.
 
 macro_rules! mutants {
-    ($($mutant:ident $name:literal of $of:literal: $breaks:literal $(survives: $why:literal)?;)+) => {
+    ($($mutant:ident $name:literal of $of:literal: $breaks:literal
+        $(again: $again:literal)? $(survives: $why:literal)?;)+) => {
         /// A breakage of one line.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
@@ -30,6 +31,11 @@ macro_rules! mutants {
             /// Why the simulator does not notice it, where that is known.
             pub fn survives(self) -> Option<&'static str> {
                 match self { $(Mutant::$mutant => [$($why,)? ""].first().copied().filter(|why| !why.is_empty()),)+ }
+            }
+
+            /// What a second crash, in the recovery from the first, has to do with it, where nothing else can kill it.
+            pub fn again(self) -> Option<&'static str> {
+                match self { $(Mutant::$mutant => [$($again,)? ""].first().copied().filter(|why| !why.is_empty()),)+ }
             }
 
             /// The one with that name.
@@ -148,11 +154,19 @@ mutants! {
     CrashPausedAgain "crash-paused-again" of "H73": "a crashed domain that is kept is paused again and again";
     RebootLoop "reboot-loop" of "S27": "a guest that stops at once is started again at once";
     StartUnpauses "start-unpauses" of "S25": "a start lets its guest run";
-    DestroyBeforeUnplug "destroy-before-unplug" of "S11": "a domain is destroyed before its devices are unplugged"
-        survives: "equivalent: a domain's destruction releases its devices itself, first";
     RunningRemoved "running-removed" of "S19": "the records of a running VM are removed";
     SecondChangeLost "second-change-lost" of "S32": "an object that changes again gets no new number";
     ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
     MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";
+    PoweroffForgotten "poweroff-forgotten" of "H40": "the repair of a power-off deletes the intent that asks for it"
+        again: "the second daemon finds a domain half torn down and nothing that asks for the rest";
+    RenameForgotten "rename-forgotten" of "H12": "the repair of a rename deletes the intent that asks for it"
+        again: "the second daemon finds a domain under a name that has no row";
+    RestartUncommitted "restart-uncommitted" of "law 4": "the intent of a reboot that is finished says that it has not begun"
+        again: "the second daemon takes what is half torn down for what runs";
+    RestartForgetsDomain "restart-forgets-domain" of "law 4": "the intent of a reboot that is finished does not say which domain is the old one"
+        again: "the second daemon lets the old domain run";
+    FragmentUnmarked "fragment-unmarked" of "H1": "a repair takes the mark off what it tears down"
+        again: "the second daemon finds a domain without mark and without devices";
     AllRefused "all-refused" of "L1": "every operation is refused";
 }
