@@ -60,34 +60,27 @@ mutants! {
     UnknownIsRefused "unknown-is-refused" of "law 3": "a procedure takes an unknown outcome for a refusal";
     RepairUnderStraggler "repair-under-straggler" of "law 3": "a repair starts a domain while a straggler may hold its disks"
         survives: "no rule asks whether a request of the vm has not ended when its domain is made or let run";
-    StartUnderStraggler "start-under-straggler" of "law 3": "an operation starts a domain while a straggler may hold its disks"
-        survives: "no rule asks whether a request of the vm has not ended when its domain is made or let run";
+    StartUnderStraggler "start-under-straggler" of "law 3": "an operation starts a domain while a straggler may hold its disks";
     NoLookAfter "no-look-after" of "law 4": "nobody looks after an operation: what was seen before it is believed";
     FailedRebootStarts "failed-reboot-starts" of "law 4": "a reboot that has failed is tried again for ever";
     RebootAfterBoot "reboot-after-boot" of "law 4": "an intent of before the host's reboot starts its VM";
     IntentStays "intent-stays" of "law 4": "an intent whose deletion was refused is taken for deleted";
     WatchGap "watch-gap" of "law 5": "no look when a watch stands: what changed between look and watch is missed"
         survives: "no run changes a domain just between a look and its watch; within 20 cpu s not seen, once seen in 12 on other seeds";
-    LostNoticesForgotten "lost-notices-forgotten" of "H20": "no look when notices may have been lost"
-        survives: "the list of domains is compared anew, and a watch that is set anew raises its notice; no run loses only a device's notice";
+    LostNoticesForgotten "lost-notices-forgotten" of "H20": "no look when notices may have been lost";
     GoneNotNoticed "gone-not-noticed" of "law 5": "a domain that has left the list is not looked for"
         survives: "what ends a domain also takes its directory, which the vm's own watch tells: no run takes only the domain";
     LastComesFirst "last-comes-first" of "law 6": "of what waits on a VM the last begins first";
     SeriesGoesOn "series-goes-on" of "S8": "a series goes on when one of its steps has failed";
-    GroupFailureLost "group-failure-lost" of "law 6": "a parallel parent forgets the failures of its children"
-        survives: "no rule asks whether a vm that was started or is at rest has the devices that are flagged active";
+    GroupFailureLost "group-failure-lost" of "law 6": "a parallel parent forgets the failures of its children";
     WorkerLeaked "worker-leaked" of "law 7": "a request that fails keeps its worker";
-    WaitsTakeWorkers "waits-take-workers" of "law 7": "a wait takes a worker"
-        survives: "no rule bounds how long others wait while waits hold all workers; within 20 cpu s not seen";
+    WaitsTakeWorkers "waits-take-workers" of "law 7": "a wait takes a worker";
     NoReserve "no-reserve" of "law 7": "clean-up, looks and hard power-offs draw on the pool"
         survives: "no rule bounds the time of a hard power-off or a look while the pool is used up";
-    EmptyPoolAdmits "empty-pool-admits" of "H66": "a pool of none admits new work"
-        survives: "no rule watches the pool: operations that begin while it is 0";
-    PoolUnbounded "pool-unbounded" of "S35": "the pool has no limit"
-        survives: "no rule counts the requests in flight that are no waits";
+    EmptyPoolAdmits "empty-pool-admits" of "H66": "a pool of none admits new work";
+    PoolUnbounded "pool-unbounded" of "S35": "the pool has no limit";
     RecordAfterDomain "record-after-domain" of "law 8": "VmExtra is written after its domain is made";
-    NoSpaceIgnored "no-space-ignored" of "H69": "an operation begins though its intent could not be written"
-        survives: "no rule asks whether a request of an operation follows the refusal of its intent";
+    NoSpaceIgnored "no-space-ignored" of "H69": "an operation begins though its intent could not be written";
     UnsureForgotten "unsure-forgotten" of "law 8": "a record of which nobody knows how it stands on disk is not written again";
     RowNotDurable "row-not-durable" of "law 8": "a row that could not be written is acknowledged";
     IntentDeletedAtCommit "intent-deleted-at-commit" of "law 8": "the point of no return deletes the intent instead of marking it"
@@ -98,14 +91,11 @@ mutants! {
     ReusedNumberTouched "reused-number-touched" of "law 10": "a domain that has an old one's number is torn down for it"
         survives: "the simulated host gives no domain number twice";
     ImageNotForgotten "image-not-forgotten" of "law 10": "a resumed guest's image may be resumed once more";
-    UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed"
-        survives: "no run has a complete domain under a vm's name that the daemon has no record of";
-    DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays"
-        survives: "no run leaves two domains of a vm beside each other: late requests are waited for";
+    UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed";
+    DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays";
     PoweroffWaits "poweroff-waits" of "law 11": "a hard power-off waits for what runs"
         survives: "no rule bounds the time of a hard power-off behind another operation";
-    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever"
-        survives: "no rule bounds the time of a task but the rest that comes at the end";
+    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever";
     CancelWithoutAbort "cancel-without-abort" of "law 11": "a cancellation does not abort what is in flight"
         survives: "no rule bounds the time of a cancelled task";
     StatFromOldLook "stat-from-old-look" of "law 12": "VM.stat answers from the last look though a bit is set";
