@@ -82,6 +82,8 @@ pub struct Target<'a> {
     pub exported: Option<&'a String>,
     /// Some task's number.
     pub task: u64,
+    /// A VM whose name is taken.
+    pub bystander: Option<Uuid>,
 }
 
 impl Action {
@@ -216,7 +218,8 @@ impl Action {
             Action::VmImportAsync => Call::VmImportMetadataAsync { metadata: import(target, exported, choices) },
             Action::VmState => Call::VmGenerateStateString { vm: Arc::new(shape.vm(target.id)) },
             _ => {
-                let to = if target.id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
+                let taken = target.bystander.filter(|_| choices.odds(Concern::Workload, 3));
+                let to = taken.unwrap_or(if target.id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] });
                 Call::DebugTrigger { cmd: "rename".to_owned(), args: vec![id, to.text()] }
             }
         }

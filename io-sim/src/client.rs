@@ -59,6 +59,8 @@ pub struct Scene<'a> {
     pub naming: bool,
     /// Its image, should it be imported, would be its guest's last state.
     pub fresh: bool,
+    /// A VM whose name is taken.
+    pub bystander: Option<Uuid>,
 }
 
 impl Client {
@@ -124,7 +126,13 @@ impl Client {
         if astray && !action.names() {
             id = if id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
         }
-        let target = Target { shape, id, exported: self.exported(scene.fresh), task: self.last_task };
+        let target = Target {
+            shape,
+            id,
+            exported: self.exported(scene.fresh),
+            task: self.last_task,
+            bystander: scene.bystander,
+        };
         let call = action.call(&target, choices);
         let asked = Asked { action, place, id };
         self.mind = Mind::Asks(asked.clone());

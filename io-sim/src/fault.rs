@@ -47,7 +47,22 @@ kinds! {
     ClockJump "clock jump",
     /// The worker pool is resized, perhaps to nothing, and back.
     Resize "worker resize",
+    /// A storage call hangs for longer than anybody would wait.
+    StuckStorage "stuck storage",
+    /// Somebody writes a word into `action-request` that nobody knows.
+    OddWord "odd word",
+    /// While no daemon is there somebody makes another domain under a VM's name.
+    Twin "twin domain",
+    /// While no daemon is there a VM's row is damaged; later it is restored.
+    Damage "damaged record",
+    /// Watches are lost for long.
+    LongDeaf "notices lost for long",
+    /// Somebody destroys a domain, and nothing else of it.
+    BareDestroy "bare destroy",
 }
+
+/// The kinds from this one on came later: runs that have none of them are as they were before.
+const LATER: usize = Kind::StuckStorage as usize;
 
 impl Kind {
     /// What happens, for somebody who is told of it.
@@ -65,6 +80,12 @@ impl Kind {
             Kind::Destroyed => "somebody else destroys a domain",
             Kind::ClockJump => "somebody sets the host's clock",
             Kind::Resize => "somebody resizes the worker pool",
+            Kind::StuckStorage => "a storage call hangs",
+            Kind::OddWord => "somebody writes an action-request that is no word",
+            Kind::Twin => "somebody makes another domain under a VM's name",
+            Kind::Damage => "a record is damaged while no daemon is there",
+            Kind::LongDeaf => "notices are lost for long",
+            Kind::BareDestroy => "somebody else destroys a domain and nothing that belongs to it",
         }
     }
 }
@@ -85,7 +106,8 @@ pub struct Plan(pub Vec<Planned>);
 impl Plan {
     /// Draw up to `most` of the kinds that this run has, within so many inputs.
     pub fn draw(choices: &mut Choices, horizon: u32) -> Plan {
-        let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| choices.choose(Concern::Config, 4) != 1).collect();
+        let kinds: Vec<Kind> =
+            Kind::ALL[..LATER].iter().copied().filter(|_| choices.choose(Concern::Config, 4) != 1).collect();
         let count = pick(choices, Concern::Fault, &[0, 2, 3, 5, 7, 11, 4, 3]);
         let mut plan = Vec::new();
         if kinds.is_empty() {
@@ -103,6 +125,18 @@ impl Plan {
         }
         plan.sort_by_key(|planned| std::cmp::Reverse(planned.at));
         Plan(plan)
+    }
+
+    /// Some runs have faults of the kinds that came later.
+    pub fn draw_later(&mut self, choices: &mut Choices, horizon: u32) {
+        if choices.choose(Concern::Config, 4) != 1 {
+            return;
+        }
+        for _ in 0..1 + choices.choose(Concern::Config, 5) {
+            let kind = pick(choices, Concern::Config, &Kind::ALL[LATER..]);
+            self.0.push(Planned { at: u64::from(choices.choose(Concern::Config, horizon)), kind });
+        }
+        self.0.sort_by_key(|planned| std::cmp::Reverse(planned.at));
     }
 
     /// The next fault, if its moment has come.

@@ -12,6 +12,9 @@ use xenops_core::interface::{DeviceId, Disk, Metadata, Network, Pairs, Vbd, Vif,
 /// A disk that several VMs have.
 pub const SHARED: &str = "sr/shared";
 
+/// A VM that is there and of which nothing is ever asked.
+pub const BYSTANDER: Uuid = Uuid(*b"\x5e\xed\0\0\0\0\x40\0\x80\0\0\0\0\0\xff\x0a");
+
 /// Kinds of guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guest {
@@ -164,14 +167,18 @@ impl Shape {
         }
     }
 
+    /// Where its guest sees the disk of that name.
+    pub fn number(&self, device: &str) -> Option<DeviceNumber> {
+        let number = DeviceNumber::of_linux_name(device)?;
+        if self.guest == Guest::Hvm { DeviceNumber::new(Bus::Ide, number.disk, 0) } else { Some(number) }
+    }
+
     /// One of its disks under this identity.
     pub fn vbd(&self, id: Uuid, disk: &DiskShape) -> Vbd {
         Vbd {
             id: DeviceId::new(id.text(), disk.device),
             // By its number, and not by an old name, which an import makes a new one: a guest that QEMU serves has it emulated.
-            position: DeviceNumber::of_linux_name(disk.device)
-                .and_then(|number| DeviceNumber::new(Bus::Ide, number.disk, 0))
-                .filter(|_| self.guest == Guest::Hvm),
+            position: self.number(disk.device).filter(|_| self.guest == Guest::Hvm),
             mode: if disk.writable { Mode::ReadWrite } else { Mode::ReadOnly },
             backend: disk.backend.clone(),
             ty: if disk.drive { Kind::Cdrom } else { Kind::Disk },

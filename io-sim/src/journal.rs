@@ -39,6 +39,14 @@ impl Journal {
         &self.records
     }
 
+    /// A record is not what was written, or is so again; what it was. Nobody is told.
+    pub fn tamper(&mut self, key: &str, value: Option<&str>) -> Option<String> {
+        match value {
+            Some(value) => self.records.insert(key.to_owned(), value.to_owned()),
+            None => self.records.remove(key),
+        }
+    }
+
     /// The same as the machine takes it.
     pub fn entries(&self) -> Vec<Entry> {
         let entry = |(key, value): (&String, &String)| Entry { key: key.clone(), value: Some(value.clone()) };

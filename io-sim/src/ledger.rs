@@ -1,5 +1,8 @@
 //! What clients have asked for and not been told of yet, and what a result permits the world to be.
 
+mod claims;
+mod starts;
+
 use crate::action::Action::{self, *};
 use crate::client::Asked;
 use crate::oracle::domains::{Event, What};
@@ -8,10 +11,11 @@ use crate::oracle::{Checked, Violation, state};
 use crate::swarm::Swarm;
 use crate::world::World;
 use crate::world::hypervisor::Domain;
+use claims::claims;
+use starts::{restarts, too_soon};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use xenops_core::host::{Canonical, DomId, ShutdownCode};
-use xenops_core::interface::vm::Action as Wish;
 use xenops_core::recovery::Goal;
 
 /// What names something that was asked for, within one life of the daemon.
@@ -71,6 +75,8 @@ struct Place {
     intact: Option<DomId>,
     /// Somebody else is about to end its domain.
     doomed: bool,
+    /// This daemon has seen its latest domain made.
+    known: bool,
 }
 
 /// Places of VMs in a machine are numbered from here on.
@@ -87,6 +93,8 @@ pub struct Ledger {
     untold: bool,
     /// The clock was set: what the daemon knows of run times after a restart is uncertain.
     pub clock_set: bool,
+    /// Something has gone wrong, or may at any time, that may keep a VM in doubt for long.
+    pub troubled: bool,
 }
 
 /// What came of it, as far as a client is told.
@@ -115,8 +123,8 @@ fn is_reboot(action: Action) -> bool {
 impl Ledger {
     /// What decides which rules hold from here on, in a hash.
     pub fn fingerprint<H: Canonical>(&self, hash: &mut H) {
-        let Ledger { ops, ended: _, places, seq: _, untold, clock_set } = self;
-        (untold, clock_set).hash(hash);
+        let Ledger { ops, ended: _, places, seq: _, untold, clock_set, troubled } = self;
+        (untold, clock_set, troubled).hash(hash);
         hash.unordered(places.iter().enumerate(), |hash, (n, place)| {
             hash.write_u64(FIRST_PLACE + n as u64);
             let Place {
@@ -133,9 +141,10 @@ impl Ledger {
                 intact,
                 doomed,
                 asked_again,
+                known,
             } = place;
             (reboot_lost, restarts, run_asked, made, stopped, before, start_asked, intact, doomed).hash(hash);
-            asked_again.hash(hash);
+            (asked_again, known).hash(hash);
             for op in ops.values().filter(|op| op.asked.place == n) {
                 let Op { asked, seq, intact, cancelled, committed, unwatched, overtaken, faults: _ } = op;
                 (asked.action, intact, cancelled, committed, unwatched, overtaken.is_some()).hash(hash);
@@ -146,7 +155,12 @@ impl Ledger {
 
     /// For so many VMs.
     pub fn new(places: usize) -> Ledger {
-        Ledger { places: vec![Place::default(); places], ..Ledger::default() }
+        Ledger { places: vec![Place::default(); places], troubled: true, ..Ledger::default() }
+    }
+
+    /// On a host on which something may go wrong at any time, or not before it is said.
+    pub fn on(self, troubled: bool) -> Ledger {
+        Ledger { troubled, ..self }
     }
 
     /// What is asked for and has not ended.
@@ -181,6 +195,11 @@ impl Ledger {
         let Some((made, stopped, _)) = self.places[place].before else { return false };
         let early = stopped.saturating_sub(made) < swarm.settings.minimum_reboot_delay;
         early && mono.saturating_sub(stopped) >= swarm.settings.reboot_delay
+    }
+
+    /// Somebody else is about to end its domain, or has.
+    pub fn is_doomed(&self, place: usize) -> bool {
+        self.places[place].doomed
     }
 
     /// A hard power-off was asked for since.
@@ -245,6 +264,20 @@ impl Ledger {
         (place.disturbed, place.external, place.intact, place.doomed) = (seq, seq, None, true);
     }
 
+    /// Somebody else has asked a domain to stop, with a word that only the daemon obeys.
+    pub fn asked_to_stop(&mut self, place: usize, domid: DomId, mono: u64, swarm: &Swarm) {
+        self.external(place);
+        let restarts = restarts(ShutdownCode::Poweroff, place, swarm).then_some(domid);
+        let place = &mut self.places[place];
+        place.before = Some((place.made, mono, ShutdownCode::Poweroff));
+        (place.stopped, place.asked_again, place.restarts) = (mono, false, restarts);
+    }
+
+    /// When a client last asked for a hard power-off, in the order of everything.
+    pub fn powered_off(&self, place: usize) -> u64 {
+        self.places[place].poweroff
+    }
+
     /// Nobody is told of anything until `told_again`.
     pub fn untold(&mut self) {
         self.untold = true;
@@ -284,6 +317,11 @@ impl Ledger {
             return Err(Violation::new("S31", text));
         }
         if place.external <= op.seq {
+            let stopped = place.before.map(|(_, _, code)| code);
+            if op.asked.action == VmSuspend && how == Ended::Well && stopped != Some(ShutdownCode::Suspend) {
+                let text = format!("VM.suspend went well and its guest had stopped so: {stopped:?}");
+                return Err(Violation::new("H47", text));
+            }
             match how {
                 Ended::Well => claims(&op, view)?,
                 _ => self.undisturbed(&op, view)?,
@@ -310,7 +348,11 @@ impl Ledger {
         let still = domain.is_some_and(|domain| state::is_intact(view.world, domid, domain));
         // Nobody knew whether it was paused in the end: it may be.
         let paused = |domain: &Domain| domain.info.paused && state::is_complete(view.world, domid, domain);
-        if still || (op.asked.action == VmPause && domain.is_some_and(paused)) {
+        // Its image is durable, and only that could not be said any more: it is suspended after all.
+        let image = view.world.images().get(&view.swarm.shapes[op.asked.place].image());
+        let durable = image.is_some_and(|image| image.complete() && image.synced == image.parts.len());
+        let suspended = op.asked.action == VmSuspend && durable;
+        if still || suspended || (op.asked.action == VmPause && domain.is_some_and(paused)) {
             return Ok(());
         }
         let text = format!("{} failed and cost the running domain {domid}", op.asked.action.name());
@@ -324,7 +366,11 @@ impl Ledger {
         }
         let (id, _) = state::standing(view.world, view.shelf, &view.swarm.shapes[place]);
         let mut living = state::living(view.world, id);
-        let intact = living.next().filter(|(domid, domain)| state::is_intact(view.world, *domid, domain));
+        let whole = |domid: DomId, domain: &Domain| {
+            let rests = domain.info.paused && domain.info.shutdown.is_none();
+            state::is_intact(view.world, domid, domain) || rests && state::is_complete(view.world, domid, domain)
+        };
+        let intact = living.next().filter(|(domid, domain)| whole(*domid, domain));
         // What the daemon before has not finished is still to come.
         let wanted = view.shelf.of(id).is_some_and(|records| records.intent.is_some());
         // So is what it has asked for and not waited for to the end.
@@ -351,6 +397,7 @@ impl Ledger {
             place.reboot_lost |= is_reboot(op.asked.action) && !host_too;
             place.intact = None;
         }
+        self.places.iter_mut().for_each(|place| place.known = false);
         self.ended.clear();
         if host_too {
             self.seq += 1;
@@ -378,7 +425,8 @@ impl Ledger {
         let makes = asked_now(makes_domain, &self.ops);
         let runs = asked_now(lets_run, &self.ops);
         let resumes = asked_now(|action| action == VmResume, &self.ops);
-        let (seq, clock_set) = (self.seq, self.clock_set);
+        let suspends = asked_now(|action| action == VmSuspend, &self.ops);
+        let (seq, clock_set, troubled) = (self.seq, self.clock_set, self.troubled);
         let place = &mut self.places[event.place];
         if place.intact == Some(event.domid) && !matches!(event.what, What::Stopped(_)) {
             let text = format!("domain {} of vm {} ran, nobody asked, and {:?}", event.domid, event.place, event.what);
@@ -389,12 +437,14 @@ impl Ledger {
                 if !(makes || place.reboot_lost || place.restarts.is_some() || place.start_asked) {
                     return Err(Violation::new("S26", format!("vm {} was started and nobody asked", event.place)));
                 }
-                if !(makes || place.reboot_lost || place.asked_again || clock_set) {
+                // A daemon that did not see it made asks the clock.
+                let misled = clock_set && !place.known;
+                if !(makes || place.reboot_lost || place.asked_again || misled) {
                     too_soon(place, mono, swarm)?;
                 }
                 place.run_asked = runs || place.reboot_lost || place.restarts.is_some();
                 place.start_asked = makes;
-                place.doomed = false;
+                (place.doomed, place.known) = (false, true);
                 // A guest that is resumed has been started long ago.
                 place.made = if resumes { 0 } else { mono };
             }
@@ -407,7 +457,11 @@ impl Ledger {
                 place.reboot_lost &= runs;
             }
             What::Stopped(code) => {
-                (place.disturbed, place.intact, place.stopped, place.asked_again) = (seq, None, mono, false);
+                (place.intact, place.stopped, place.asked_again) = (None, mono, false);
+                // One that suspends because it was asked to is to run on if that comes to nothing.
+                if troubled || code != ShutdownCode::Suspend || !suspends {
+                    place.disturbed = seq;
+                }
                 place.before = Some((place.made, mono, code));
                 place.restarts = restarts(code, event.place, swarm).then_some(event.domid);
             }
@@ -420,35 +474,6 @@ impl Ledger {
     }
 }
 
-/// Whether a guest that stopped so is started again.
-fn restarts(code: ShutdownCode, place: usize, swarm: &Swarm) -> bool {
-    let [crash, shutdown, reboot] = &swarm.shapes[place].actions;
-    let list = match code {
-        ShutdownCode::Crash => crash,
-        ShutdownCode::Reboot | ShutdownCode::Watchdog => reboot,
-        ShutdownCode::SoftReset => return true,
-        ShutdownCode::Suspend => return false,
-        _ => shutdown,
-    };
-    list.contains(&Wish::Start)
-}
-
-/// A guest that stopped soon after its start is held back, and one that crashed is not started at all.
-fn too_soon(place: &Place, mono: u64, swarm: &Swarm) -> Checked {
-    let Some((made, stopped, code)) = place.before else { return Ok(()) };
-    if mono.saturating_sub(made) >= swarm.settings.minimum_reboot_delay {
-        return Ok(());
-    }
-    if code == ShutdownCode::Crash {
-        return Err(Violation::new("S27", "a guest that crashed soon after its start was started again".to_owned()));
-    }
-    if mono.saturating_sub(stopped) < swarm.settings.reboot_delay {
-        let text = format!("a guest that stopped soon after its start was started again after {} ns", mono - stopped);
-        return Err(Violation::new("S27", text));
-    }
-    Ok(())
-}
-
 /// What the ledger looks at.
 pub struct View<'a> {
     /// The world.
@@ -457,52 +482,4 @@ pub struct View<'a> {
     pub shelf: &'a Shelf,
     /// The run.
     pub swarm: &'a Swarm,
-}
-
-/// What must be so when an operation has ended well.
-fn claims(op: &Op, view: &View) -> Checked {
-    let Asked { action, place, id } = &op.asked;
-    let shape = &view.swarm.shapes[*place];
-    let wrong =
-        |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));
-    // A VM may have been renamed since it was asked.
-    let living: Vec<_> = shape.ids.iter().flat_map(|id| state::living(view.world, *id)).collect();
-    let one = match living.as_slice() {
-        [(domid, domain)] => Some((*domid, *domain)),
-        _ => None,
-    };
-    let complete = one.filter(|(domid, domain)| state::is_complete(view.world, *domid, domain));
-    let paused = one.is_some_and(|(_, domain)| domain.info.paused);
-    let image = shape.ids.iter().find_map(|id| view.shelf.of(*id)?.image);
-    match action {
-        VmStart | VmResume if complete.is_none() => wrong("L4", "there is not one complete domain"),
-        VmStart | VmResume if !paused => wrong("S25", "its domain is not paused"),
-        VmResume if image != Some(0) => wrong("S20", "its image may be resumed again"),
-        VmRebootClean | VmRebootHard if complete.is_none() => wrong("L4", "there is not one complete domain"),
-        VmRebootClean | VmRebootHard | VmUnpause if paused => wrong("L4", "its domain is paused"),
-        VmPause if one.is_some() && !paused => wrong("L4", "its domain is not paused"),
-        VmShutdownClean | VmShutdownHard | VmDestroy | VmRemove | VmSuspend if !living.is_empty() => {
-            wrong("S28", "there is a domain")
-        }
-        VmSuspend => {
-            let file = view.world.images().get(&shape.image());
-            let good = file.is_some_and(|image| image.complete() && image.synced == image.parts.len());
-            match (good, image) {
-                (false, _) => wrong("S13", "its image is not complete and durable"),
-                (true, Some(bytes)) if bytes > 0 => Ok(()),
-                _ => wrong("S20", "its record does not tell of its image"),
-            }
-        }
-        VmRemove if view.shelf.of(*id).is_some() => wrong("L4", "its records are there"),
-        VmAdd | VmImport | VmImportAsync if !view.shelf.of(*id).is_some_and(|records| records.row) => {
-            wrong("S19", "its row is not durable")
-        }
-        VmRename => {
-            let to = if *id == shape.ids[0] { shape.ids[1] } else { shape.ids[0] };
-            let rowed = |id| view.shelf.of(id).is_some_and(|records| records.row);
-            let under_old = state::living(view.world, *id).next().is_some();
-            if rowed(*id) || !rowed(to) || under_old { wrong("H12", "its old name is there") } else { Ok(()) }
-        }
-        _ => Ok(()),
-    }
 }

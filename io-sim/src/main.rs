@@ -115,10 +115,10 @@ enum Command {
     /// Shrinks a failure of each mutant: choices before and after, and seconds.
     #[cfg(feature = "mutants")]
     Shrinks(shrinks::Options),
-    /// Runs seeds, each after the other, until one breaks a rule or its time is over: one mutant's part of `mutants`.
+    /// Makes one check, a seed or a crash window after the other, until a rule is broken: a part of `mutants`.
     #[cfg(feature = "mutants")]
     #[command(hide = true)]
-    Hunt(mutants::Hunt),
+    Hunt(mutants::check::Options),
 }
 
 /// `xenops-sim run`
@@ -159,6 +159,12 @@ enum Length {
     Ci,
     /// Longer ones.
     Nightly,
+    /// In which nothing goes wrong and nothing meets.
+    Calm,
+    /// In which nothing goes wrong.
+    Races,
+    /// In which one thing goes wrong.
+    Single,
 }
 
 impl From<Length> for Profile {
@@ -166,6 +172,9 @@ impl From<Length> for Profile {
         match length {
             Length::Ci => Profile::Ci,
             Length::Nightly => Profile::Nightly,
+            Length::Calm => Profile::Calm,
+            Length::Races => Profile::Races,
+            Length::Single => Profile::Single,
         }
     }
 }
@@ -216,7 +225,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "mutants")]
         Command::Shrinks(options) => shrinks::measure(&options),
         #[cfg(feature = "mutants")]
-        Command::Hunt(options) => mutants::hunt(&options),
+        Command::Hunt(options) => mutants::check::make(&options),
     };
     match well {
         Ok(true) => ExitCode::SUCCESS,
@@ -229,10 +238,14 @@ fn main() -> ExitCode {
 }
 
 fn repro(seed: u64, profile: Length) -> String {
-    match profile {
-        Length::Ci => format!("xenops-sim replay --seed {seed} --trace"),
-        Length::Nightly => format!("xenops-sim replay --seed {seed} --profile nightly --trace"),
-    }
+    let profile = match profile {
+        Length::Ci => "",
+        Length::Nightly => " --profile nightly",
+        Length::Calm => " --profile calm",
+        Length::Races => " --profile races",
+        Length::Single => " --profile single",
+    };
+    format!("xenops-sim replay --seed {seed}{profile} --trace")
 }
 
 impl Many {

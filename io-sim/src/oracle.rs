@@ -1,10 +1,13 @@
 //! The oracle: it looks at the world, not at what the machine thinks of it.
 
 pub mod domains;
+pub mod haste;
 pub mod records;
 pub mod rest;
+pub mod shown;
 pub mod state;
 pub mod storage;
+pub mod traffic;
 
 use std::fmt;
 

@@ -14,11 +14,14 @@ mod witness;
 use crate::client::{Asked, Client};
 use crate::fault::{Plan, Struck};
 use crate::journal::Journal;
-use crate::ledger::Ledger;
+use crate::ledger::{Key, Ledger};
 use crate::oracle::Violation;
 use crate::oracle::domains::{Domains, Event};
+use crate::oracle::haste::Haste;
 use crate::oracle::records::Shelf;
 use crate::oracle::rest::Picture;
+use crate::oracle::shown::Shown;
+use crate::oracle::traffic::Traffic;
 use crate::panic;
 use crate::schedule::{Ready, Schedule};
 use crate::sometimes::{Property, Sometimes};
@@ -91,6 +94,8 @@ enum Who {
     Hunter(usize, u64),
     /// One that clears up, and for which VM.
     Janitor(Chore),
+    /// The worker pool has this size when it is answered.
+    Pool(u32),
     /// Nobody waits for it.
     Nobody,
 }
@@ -113,8 +118,9 @@ enum Chore {
 struct Open {
     who: Who,
     client: ClientId,
-    /// When it was asked.
+    /// When it was asked, and after how many inputs.
     mono: u64,
+    step: u64,
 }
 
 /// A moment at which a crash tells more than at any.
@@ -137,6 +143,20 @@ enum Theft {
     Domain,
 }
 
+/// A record that is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Damaged {
+    key: String,
+    /// What was written.
+    was: String,
+    /// What stands there; none: it is gone.
+    is: Option<&'static str>,
+    /// Whose it is.
+    place: usize,
+    /// When its hard power-off was last asked for.
+    poweroff: u64,
+}
+
 /// Something that will be done after so many more inputs, or when nothing else can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Later {
@@ -152,6 +172,8 @@ enum Later {
     Space,
     /// The worker pool has its size again.
     Pool,
+    /// A record that was damaged is restored, and the daemon started again.
+    Mend,
     /// Somebody else's toolstack, which takes a domain away, goes on to its next step.
     Takes(Theft, DomId),
     /// Notices are heard again, all that were missed at once.
@@ -192,6 +214,8 @@ pub struct Run {
     slow: bool,
     odd_request: bool,
     odd_process: bool,
+    stuck: bool,
+    damaged: Option<Damaged>,
     processes_struck: u64,
     guests_stopped: u64,
     /// What the daemon before this one wanted and had not finished.
@@ -199,6 +223,11 @@ pub struct Run {
     repeat: bool,
     cut: bool,
     ledger: Ledger,
+    haste: Haste,
+    /// Appends of intents that are on their way, and what they are to begin.
+    begins: BTreeMap<EffectId, Key>,
+    traffic: Traffic,
+    shown: Shown,
     shelf: Shelf,
     domains: Domains,
     events: Vec<Event>,

@@ -1,12 +1,13 @@
 //! What a run is like: drawn from its seed. Whole kinds of trouble are switched off, not merely made rare.
 
-use crate::fault::Plan;
+use crate::fault::{self, Plan};
 use crate::fleet::{Shape, pick};
 use crate::schedule::Kind;
 use crate::workload::Workload;
 use crate::world::{Choices, Concern, Config, Pace};
 use std::sync::Arc;
 use xenops_core::backend::Settings;
+use xenops_core::host::DomId;
 use xenops_core::host::time::SECOND;
 use xenops_core::machine::Bounds;
 
@@ -17,6 +18,12 @@ pub enum Profile {
     Ci,
     /// Longer runs.
     Nightly,
+    /// Nothing goes wrong, and nobody is in anybody's way: one client asks for one thing after the other of one VM.
+    Calm,
+    /// Nothing goes wrong, but things meet: clients do not wait for each other, cancel and hang up, guests stop.
+    Races,
+    /// One thing goes wrong.
+    Single,
 }
 
 /// One run's configuration.
@@ -50,6 +57,10 @@ pub struct Swarm {
     pub broken: u32,
     /// What comes first of what may.
     pub schedule: Kind,
+    /// What is asked for, and can be done, goes well.
+    pub calm: bool,
+    /// There is a VM of which nothing is ever asked.
+    pub bystander: bool,
 }
 
 /// How clients behave. Odds say "once in so many times"; 0 is never.
@@ -97,7 +108,7 @@ impl Swarm {
             mirrors: choices.odds(config, 4),
         };
         let schedule = Kind::draw(choices);
-        Swarm {
+        let mut swarm = Swarm {
             schedule,
             host: Config { stepped: schedule != Kind::Random, ..host(choices, &shapes) },
             clients: 1 + pick(choices, config, &[0, 1, 2]),
@@ -111,17 +122,68 @@ impl Swarm {
             sync: pick(choices, config, &[0, 100_000, 5_000_000]),
             foreign: choices.odds(config, 2),
             broken: pick(choices, config, &[0, 0, 1, 1, 2]),
+            calm: profile == Profile::Calm,
+            bystander: false,
             shapes,
+        };
+        swarm.plan.draw_later(choices, operations * 45);
+        swarm.bystander = choices.choose(config, 4) == 1;
+        if choices.choose(config, 4) == 1 {
+            swarm.host.domain_numbers = swarm.shapes.len() as DomId + 4;
         }
+        match profile {
+            Profile::Calm => swarm.calms(),
+            Profile::Races => swarm.races(),
+            Profile::Single => {
+                (swarm.host, swarm.broken) = (well(swarm.host), 0);
+                swarm.plan.0.truncate(1);
+            }
+            Profile::Ci | Profile::Nightly => {}
+        }
+        swarm
+    }
+
+    /// Its host does not always do what is asked of it.
+    pub fn is_odd(&self) -> bool {
+        (self.host.odd_requests, self.host.odd_processes, self.host.untold_ends) != (0, 0, 0)
+    }
+
+    fn calms(&mut self) {
+        let Habits { litters, sleeps, mirrors, .. } = self.habits;
+        self.habits = Habits { litters, sleeps, mirrors, ..Habits::default() };
+        self.shapes.truncate(1);
+        (self.clients, self.workload.silly, self.broken) = (1, 0, 0);
+        self.schedule = Kind::Random;
+        self.plan.0.clear();
+        self.host = Config { odd_guests: 0, stepped: false, ..well(self.host.clone()) };
+        if self.host.pace == Pace::Drawn {
+            self.host.pace = Pace::Natural;
+        }
+        self.settings = Arc::new(Settings::default());
+        self.bounds = Bounds::default();
+    }
+
+    fn races(&mut self) {
+        (self.clients, self.broken) = (self.clients.max(2), 0);
+        self.plan.0.retain(|planned| planned.kind == fault::Kind::GuestStops);
+        self.host = well(self.host.clone());
+        self.settings = Arc::new(Settings::default());
     }
 }
 
+/// A host that has what is asked of it, and does it.
+fn well(host: Config) -> Config {
+    Config { memory: AMPLE, odd_requests: 0, odd_processes: 0, untold_ends: 0, loop_takers: 0, ..host }
+}
+
+/// KiB of a host that never runs short of memory.
+const AMPLE: u64 = 64 * 1024 * 1024;
+
 fn host(choices: &mut Choices, shapes: &[Shape]) -> Config {
     let config = Concern::Config;
-    let ample = 64 * 1024 * 1024;
     let wanted: u64 = shapes.iter().map(|shape| shape.memory.0 as u64 * 1024).sum();
     Config {
-        memory: pick(choices, config, &[ample, ample, ample, wanted * 5 / 4, wanted * 3 / 4]),
+        memory: pick(choices, config, &[AMPLE, AMPLE, AMPLE, wanted * 5 / 4, wanted * 3 / 4]),
         pace: pick(choices, config, &[Pace::Instant, Pace::Drawn, Pace::Natural, Pace::Drawn]),
         odd_requests: pick(choices, config, &[0, 0, 0, 1500, 300]),
         odd_processes: pick(choices, config, &[0, 0, 200, 40]),

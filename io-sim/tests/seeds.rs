@@ -10,7 +10,8 @@ use xenops_io_sim::swarm::Profile;
 use xenops_io_sim::trace::Trace;
 
 /// Each with the fault.
-const KEPT: [(u64, &str); 14] = [
+const KEPT: [(u64, &str); 15] = [
+    (540, "who asked beside a rename was told that the vm was halted"),
     (266, "a reboot that was over was done once more when somebody took its domain and the daemon was killed then"),
     (2912, "a guest in a shim grew by the shim's memory with each resume"),
     (8173, "an insert over a file in the drive, cut short, looked like one that was over: its datapath stayed"),

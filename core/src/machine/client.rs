@@ -252,7 +252,7 @@ impl Machine {
     fn get_updates(&mut self, call: CallId, last: Option<i64>, timeout: Option<i64>) -> Now {
         let from = last.unwrap_or(0).max(0);
         // A number that this daemon never gave counts as none, once and for all.
-        let from = if from > self.updates.last() { 0 } else { from };
+        let from = if from > self.updates.last() && !mutant!(OldNumberDeaf) { 0 } else { from };
         if let Some((barriers, ids, next)) = self.updates.get(from) {
             return At(Answer::Updates(barriers, ids, next));
         }
@@ -318,7 +318,7 @@ impl Machine {
             ("rename", [from, to]) => {
                 let vm = self.find(from)?;
                 let to: Uuid = to.parse().map_err(|error| Error::InternalError(format!("{error}")))?;
-                if self.by_id.contains_key(&to) {
+                if self.by_id.contains_key(&to) && !mutant!(RenameOverAnother) {
                     return Err(Error::AlreadyExists("VM".to_owned(), format!("{to}/config")));
                 }
                 self.awaited(call, vm, Operation::Rename(to), dbg, effects)

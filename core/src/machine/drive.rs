@@ -340,6 +340,14 @@ impl Machine {
         let intent = intent.or_else(|| overtaken(&active.op, slot.rows.intent.as_ref()));
         slot.verdict = None;
         slot.look_wanted = true;
+        let repairs = |wanted: fn(&Repair) -> bool| matches!(&active.op, Operation::Repair(repair) if wanted(repair));
+        if mutant!(PoweroffForgotten) && repairs(|repair| *repair == Repair::FinishPoweroff)
+            || mutant!(RenameForgotten) && repairs(|repair| matches!(repair, Repair::Rename(_)))
+        {
+            let gone = slot.rows.entries(&slot.text, &Row::Intent(None));
+            self.send(Request::Append(gone), Owner::Nobody, None, effects);
+        }
+        let slot = self.slot_mut(vm);
         match intent.filter(|intent| intent.goal != Goal::Tune) {
             // A small change of a running VM needs no repair of its own: nothing need remember it.
             None => {

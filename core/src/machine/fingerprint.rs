@@ -262,8 +262,8 @@ impl Machine {
         if let Some(seen) = seen {
             hash.shared(seen);
         }
-        if let Some(Glance { procedure, started, askers }) = glance {
-            (seen_at > started, askers.len()).hash(hash);
+        if let Some(Glance { procedure, started, askers, name }) = glance {
+            (seen_at > started, askers.len(), *name == self.slot(vm).text).hash(hash);
             procedure.iter().for_each(|procedure| procedure.fingerprint(hash));
         }
         if let Some(ended) = ended {

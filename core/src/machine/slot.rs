@@ -135,6 +135,8 @@ pub(crate) struct Glance {
     pub(crate) procedure: Option<Box<Procedure>>,
     pub(crate) started: u64,
     pub(crate) askers: Vec<Asker>,
+    /// The VM's id when it began.
+    pub(crate) name: Arc<str>,
 }
 
 /// Who waits for a look, and for what of it.

@@ -2,7 +2,7 @@
 
 use super::client::Now;
 use super::rows::Rows;
-use super::slot::{Asker, Glance, Job, Seat, Slot};
+use super::slot::{Active, Asker, Glance, Job, Seat, Slot};
 use super::{CallId, Effects, Machine};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Observation, xc};
 use crate::interface::vm::{BuilderInfo, Console, ConsoleProtocol, DomainType, State};
@@ -62,7 +62,9 @@ impl Machine {
         let started = self.looks;
         let mut procedure = Box::new(self.new_look(vm));
         let stepped = procedure.begin();
-        self.slot_mut(vm).glance = Some(Glance { procedure: Some(procedure), started, askers: vec![asker] });
+        let slot = self.slot_mut(vm);
+        let name = slot.text.clone();
+        slot.glance = Some(Glance { procedure: Some(procedure), started, askers: vec![asker], name });
         self.advance(vm, Seat::Glance, stepped, effects);
     }
 
@@ -74,7 +76,11 @@ impl Machine {
             self.answer_askers_gone(vm, effects);
             return self.forget_empty(vm);
         }
+        // Under a name that a domain has no more, or not yet, none is seen: what was seen before still holds.
+        let named = |active: &Active| !active.op.changes_identity();
+        let known = glance.name == self.slot(vm).text && self.slot(vm).active().is_none_or(named);
         let error = match result {
+            Ok(_) if !known && self.slot(vm).seen.is_some() => None,
             Ok(seen) => {
                 self.saw(vm, glance.started, *seen, effects);
                 None

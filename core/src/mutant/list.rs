@@ -1,7 +1,8 @@
 //! The list of mutants: what each stands for and what it breaks.
 
 macro_rules! mutants {
-    ($($mutant:ident $name:literal of $of:literal: $breaks:literal $(survives: $why:literal)?;)+) => {
+    ($($mutant:ident $name:literal of $of:literal: $breaks:literal
+        $(again: $again:literal)? $(survives: $why:literal)?;)+) => {
         /// A breakage of one line.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
@@ -32,6 +33,11 @@ macro_rules! mutants {
                 match self { $(Mutant::$mutant => [$($why,)? ""].first().copied().filter(|why| !why.is_empty()),)+ }
             }
 
+            /// What a second crash, in the recovery from the first, has to do with it, where nothing else can kill it.
+            pub fn again(self) -> Option<&'static str> {
+                match self { $(Mutant::$mutant => [$($again,)? ""].first().copied().filter(|why| !why.is_empty()),)+ }
+            }
+
             /// The one with that name.
             pub fn named(name: &str) -> Option<Mutant> {
                 ALL.iter().copied().find(|mutant| mutant.name() == name)
@@ -54,34 +60,27 @@ mutants! {
     UnknownIsRefused "unknown-is-refused" of "law 3": "a procedure takes an unknown outcome for a refusal";
     RepairUnderStraggler "repair-under-straggler" of "law 3": "a repair starts a domain while a straggler may hold its disks"
         survives: "no rule asks whether a request of the vm has not ended when its domain is made or let run";
-    StartUnderStraggler "start-under-straggler" of "law 3": "an operation starts a domain while a straggler may hold its disks"
-        survives: "no rule asks whether a request of the vm has not ended when its domain is made or let run";
+    StartUnderStraggler "start-under-straggler" of "law 3": "an operation starts a domain while a straggler may hold its disks";
     NoLookAfter "no-look-after" of "law 4": "nobody looks after an operation: what was seen before it is believed";
     FailedRebootStarts "failed-reboot-starts" of "law 4": "a reboot that has failed is tried again for ever";
     RebootAfterBoot "reboot-after-boot" of "law 4": "an intent of before the host's reboot starts its VM";
     IntentStays "intent-stays" of "law 4": "an intent whose deletion was refused is taken for deleted";
     WatchGap "watch-gap" of "law 5": "no look when a watch stands: what changed between look and watch is missed"
         survives: "no run changes a domain just between a look and its watch; within 20 cpu s not seen, once seen in 12 on other seeds";
-    LostNoticesForgotten "lost-notices-forgotten" of "H20": "no look when notices may have been lost"
-        survives: "the list of domains is compared anew, and a watch that is set anew raises its notice; no run loses only a device's notice";
+    LostNoticesForgotten "lost-notices-forgotten" of "H20": "no look when notices may have been lost";
     GoneNotNoticed "gone-not-noticed" of "law 5": "a domain that has left the list is not looked for"
         survives: "what ends a domain also takes its directory, which the vm's own watch tells: no run takes only the domain";
     LastComesFirst "last-comes-first" of "law 6": "of what waits on a VM the last begins first";
     SeriesGoesOn "series-goes-on" of "S8": "a series goes on when one of its steps has failed";
-    GroupFailureLost "group-failure-lost" of "law 6": "a parallel parent forgets the failures of its children"
-        survives: "no rule asks whether a vm that was started or is at rest has the devices that are flagged active";
+    GroupFailureLost "group-failure-lost" of "law 6": "a parallel parent forgets the failures of its children";
     WorkerLeaked "worker-leaked" of "law 7": "a request that fails keeps its worker";
-    WaitsTakeWorkers "waits-take-workers" of "law 7": "a wait takes a worker"
-        survives: "no rule bounds how long others wait while waits hold all workers; within 20 cpu s not seen";
+    WaitsTakeWorkers "waits-take-workers" of "law 7": "a wait takes a worker";
     NoReserve "no-reserve" of "law 7": "clean-up, looks and hard power-offs draw on the pool"
         survives: "no rule bounds the time of a hard power-off or a look while the pool is used up";
-    EmptyPoolAdmits "empty-pool-admits" of "H66": "a pool of none admits new work"
-        survives: "no rule watches the pool: operations that begin while it is 0";
-    PoolUnbounded "pool-unbounded" of "S35": "the pool has no limit"
-        survives: "no rule counts the requests in flight that are no waits";
+    EmptyPoolAdmits "empty-pool-admits" of "H66": "a pool of none admits new work";
+    PoolUnbounded "pool-unbounded" of "S35": "the pool has no limit";
     RecordAfterDomain "record-after-domain" of "law 8": "VmExtra is written after its domain is made";
-    NoSpaceIgnored "no-space-ignored" of "H69": "an operation begins though its intent could not be written"
-        survives: "no rule asks whether a request of an operation follows the refusal of its intent";
+    NoSpaceIgnored "no-space-ignored" of "H69": "an operation begins though its intent could not be written";
     UnsureForgotten "unsure-forgotten" of "law 8": "a record of which nobody knows how it stands on disk is not written again";
     RowNotDurable "row-not-durable" of "law 8": "a row that could not be written is acknowledged";
     IntentDeletedAtCommit "intent-deleted-at-commit" of "law 8": "the point of no return deletes the intent instead of marking it"
@@ -92,14 +91,11 @@ mutants! {
     ReusedNumberTouched "reused-number-touched" of "law 10": "a domain that has an old one's number is torn down for it"
         survives: "the simulated host gives no domain number twice";
     ImageNotForgotten "image-not-forgotten" of "law 10": "a resumed guest's image may be resumed once more";
-    UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed"
-        survives: "no run has a complete domain under a vm's name that the daemon has no record of";
-    DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays"
-        survives: "no run leaves two domains of a vm beside each other: late requests are waited for";
+    UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed";
+    DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays";
     PoweroffWaits "poweroff-waits" of "law 11": "a hard power-off waits for what runs"
         survives: "no rule bounds the time of a hard power-off behind another operation";
-    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever"
-        survives: "no rule bounds the time of a task but the rest that comes at the end";
+    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever";
     CancelWithoutAbort "cancel-without-abort" of "law 11": "a cancellation does not abort what is in flight"
         survives: "no rule bounds the time of a cancelled task";
     StatFromOldLook "stat-from-old-look" of "law 12": "VM.stat answers from the last look though a bit is set";
@@ -148,11 +144,19 @@ mutants! {
     CrashPausedAgain "crash-paused-again" of "H73": "a crashed domain that is kept is paused again and again";
     RebootLoop "reboot-loop" of "S27": "a guest that stops at once is started again at once";
     StartUnpauses "start-unpauses" of "S25": "a start lets its guest run";
-    DestroyBeforeUnplug "destroy-before-unplug" of "S11": "a domain is destroyed before its devices are unplugged"
-        survives: "equivalent: a domain's destruction releases its devices itself, first";
     RunningRemoved "running-removed" of "S19": "the records of a running VM are removed";
     SecondChangeLost "second-change-lost" of "S32": "an object that changes again gets no new number";
     ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
     MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";
+    PoweroffForgotten "poweroff-forgotten" of "H40": "the repair of a power-off deletes the intent that asks for it"
+        again: "the second daemon finds a domain half torn down and nothing that asks for the rest";
+    RenameForgotten "rename-forgotten" of "H12": "the repair of a rename deletes the intent that asks for it"
+        again: "the second daemon finds a domain under a name that has no row";
+    RestartUncommitted "restart-uncommitted" of "law 4": "the intent of a reboot that is finished says that it has not begun"
+        again: "the second daemon takes what is half torn down for what runs";
+    RestartForgetsDomain "restart-forgets-domain" of "law 4": "the intent of a reboot that is finished does not say which domain is the old one"
+        again: "the second daemon lets the old domain run";
+    FragmentUnmarked "fragment-unmarked" of "H1": "a repair takes the mark off what it tears down"
+        again: "the second daemon finds a domain without mark and without devices";
     AllRefused "all-refused" of "L1": "every operation is refused";
 }

@@ -31,7 +31,9 @@ impl Operation {
     pub fn intent(&self, domid: Option<DomId>, now: Now) -> Option<Intent> {
         let goal = self.goal()?;
         // A restart was decided on; what it restarts from may be gone already.
-        let committed = matches!(goal, Goal::Remove | Goal::Rename(_)) || matches!(self, Operation::Repair(_));
+        let repairs = matches!(self, Operation::Repair(_));
+        let committed = matches!(goal, Goal::Remove | Goal::Rename(_)) || repairs && !mutant!(RestartUncommitted);
+        let domid = domid.filter(|_| !(repairs && mutant!(RestartForgetsDomain)));
         Some(Intent { goal, committed, abandoned: false, domid, boot: now.boot })
     }
 

@@ -128,9 +128,6 @@ pub(super) fn tear_down(subject: &Subject) -> Vec<Step> {
     // Paused so that the guest cannot interfere while its emulators die; an unbuilt domain refuses.
     let mut steps = vec![Step::BestEffort(Box::new(MicroOp::VmPause.into())), MicroOp::VmDestroyDeviceModel.into()];
     steps.extend(devices::unplug_all(subject));
-    if mutant!(DestroyBeforeUnplug) {
-        steps.insert(0, MicroOp::VmDestroy.into());
-    }
     steps.push(MicroOp::VmDestroy.into());
     steps
 }

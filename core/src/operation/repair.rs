@@ -30,6 +30,10 @@ pub(super) fn repair(wanted: &Repair, subject: &Subject) -> Vec<Step> {
 /// VmExtra outlives the domain either way, so that an interruption shows; only `VmClean` drops it.
 fn clear(suspended: bool, subject: &Subject) -> Vec<Step> {
     let mut steps = tear_down(subject);
+    if mutant!(FragmentUnmarked) {
+        let unmark = MicroOp::VmSetActionRequest(crate::backend::ActionRequest::None);
+        steps.insert(0, Step::BestEffort(Box::new(unmark.into())));
+    }
     steps.push(MicroOp::VmClean { suspended }.into());
     steps
 }

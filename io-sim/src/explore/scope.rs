@@ -149,6 +149,8 @@ impl Scope {
             foreign: false,
             broken: 0,
             schedule: Default::default(),
+            calm: false,
+            bystander: false,
         }
     }
 }

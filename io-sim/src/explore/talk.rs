@@ -29,7 +29,7 @@ impl State {
     fn ask(&mut self, place: usize, action: Action) -> Checked {
         let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
         let swarm = self.swarm.clone();
-        let target = Target { shape: &swarm.shapes[place], id, exported: None, task: 0 };
+        let target = Target { shape: &swarm.shapes[place], id, exported: None, task: 0, bystander: None };
         let call = action.call(&target, &mut Choices::nothing());
         let asked = Asked { action, place, id };
         self.ledger.asking(&asked);

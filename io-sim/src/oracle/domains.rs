@@ -93,11 +93,31 @@ impl Domains {
         self.known.iter().filter(move |(_, known)| known.place == Some(place)).map(|(domid, _)| *domid)
     }
 
+    /// Whose name that is.
+    pub fn named(&self, name: Uuid) -> Option<usize> {
+        self.names.get(&name).copied()
+    }
+
+    /// What the daemon destroys has its tombstone, so that nobody takes it for a VM that lives; unless nothing else
+    /// names it, which would be nobody's then.
+    pub fn destroys(&self, domid: DomId, world: &World) -> Checked {
+        let Some(domain) = world.hypervisor().get(domid).filter(|_| self.place(domid).is_some()) else { return Ok(()) };
+        if domain.info.handle.is_tombstone() || !world.store().exists(&format!("/local/domain/{domid}/vm")) {
+            return Ok(());
+        }
+        Err(Violation::new("law 10", format!("domain {domid} has its vm's name while it is destroyed")))
+    }
+
+    /// Whose domain that is.
+    pub fn place(&self, domid: DomId) -> Option<usize> {
+        self.known.get(&domid)?.place
+    }
+
     /// A client was told of these domains of a VM: each was its at some moment since then.
     pub fn told(&self, vm: &str, domids: &[i64], since: u64) -> Checked {
         let place = vm.parse().ok().and_then(|id: Uuid| self.names.get(&id).copied());
         for domid in domids.iter().map(|domid| *domid as DomId) {
-            let now = self.known.get(&domid).map(|known| known.place);
+            let now = self.known.get(&domid).map(|known| self.named(known.name));
             let then = self.gone.get(&domid).filter(|(_, gone)| *gone >= since).map(|(place, _)| *place);
             if now != Some(place) && then != Some(place) {
                 return Err(Violation::new("S5", format!("vm {vm} is shown with domain {domid}, which was not its")));
@@ -130,7 +150,7 @@ impl Domains {
             let fresh = !self.known.contains_key(&domid);
             let names = &self.names;
             let known = self.known.entry(domid).or_insert_with(|| Known {
-                place: names.get(&info.handle).copied(),
+                place: names.get(&info.handle).copied().filter(|_| !world.is_stray(domid)),
                 handle: info.handle,
                 name: info.handle,
                 paused: true,
@@ -182,7 +202,7 @@ impl Domains {
             self.known.keys().copied().filter(|domid| world.hypervisor().get(*domid).is_none()).collect();
         for domid in gone {
             let Some(known) = self.known.remove(&domid) else { continue };
-            self.gone.insert(domid, (known.place, world.now().mono));
+            self.gone.insert(domid, (self.named(known.name), world.now().mono));
             if let Some(place) = known.place {
                 events.push(Event { place, domid, what: What::Gone(known.built, known.suspended) });
             }

@@ -17,8 +17,8 @@ pub struct Records {
     pub image: Option<u64>,
     /// When it was last started, as its run-time record says.
     pub started: Option<String>,
-    /// Rows of its devices.
-    pub devices: u32,
+    /// Rows of its devices, `vbd.xvda`.
+    pub devices: Vec<String>,
     /// What is wanted of it.
     pub intent: Option<Intent>,
     /// It had an image when its removal began.
@@ -63,6 +63,16 @@ impl Shelf {
         Err(Violation::new("S19", text))
     }
 
+    /// What a domain is made for is on record.
+    pub fn wants(&self, event: &Event, shapes: &[Shape]) -> Checked {
+        let wanted = |id: &Uuid| self.of(*id).is_some_and(|records| records.intent.is_some());
+        if event.what != What::Made || shapes[event.place].ids.iter().any(wanted) {
+            return Ok(());
+        }
+        let text = format!("domain {} of vm {} was made and no intent is durable", event.domid, event.place);
+        Err(Violation::new("H69", text))
+    }
+
     /// A record has changed.
     pub fn changed(&mut self, key: &str, all: &BTreeMap<String, String>) -> Checked {
         let value = all.get(key);
@@ -91,8 +101,8 @@ impl Shelf {
             }
             ("VM", Some(device)) => {
                 let prefix = format!("VM/{vm}/v");
-                records.devices =
-                    all.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)).count() as u32;
+                let devices = all.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+                records.devices = devices.filter_map(|(key, _)| key.rsplit('/').next()).map(str::to_owned).collect();
                 let (_, name) = device.split_once('.').unwrap_or_default();
                 let named = value.is_none_or(|text| text.contains(&format!("[\"{vm}\",\"{name}\"]")));
                 if !named {
@@ -123,7 +133,7 @@ impl Shelf {
     /// At rest a device's row has its VM's, and so has a run-time record.
     pub fn at_rest(&self) -> Checked {
         for (vm, records) in self.iter().filter(|(_, records)| !records.row) {
-            if records.devices > 0 {
+            if !records.devices.is_empty() {
                 return Err(Violation::new("S21", format!("vm {vm} has no row, its devices have")));
             }
             if records.image.is_some() || records.intent.is_some() {

@@ -2,7 +2,7 @@
 
 use super::records::{Records, Shelf};
 use super::{Checked, Violation, state};
-use crate::fleet::Shape;
+use crate::fleet::{Guest, Shape};
 use crate::world::World;
 use std::collections::BTreeMap;
 use xenops_core::host::{DomId, Found, Query, Role, Uuid};
@@ -59,6 +59,9 @@ pub fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible,
     match state::living(world, id).next() {
         None => without_domain(world, id, &records, shape),
         Some((domid, domain)) => {
+            if state::living(world, id).nth(1).is_some() {
+                return Err(Violation::new("S1", format!("vm {id} has two domains at rest")));
+            }
             if records.image.is_none() {
                 return Err(Violation::new("S19", format!("vm {id} has domain {domid} and no run-time record")));
             }
@@ -70,7 +73,7 @@ pub fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible,
             }
             // A crashed guest that is kept to be looked at is kept as it is.
             if domain.info.shutdown.is_none()
-                && let Some(text) = devices(world, domid)
+                && let Some(text) = devices(world, domid).or_else(|| lacks(world, shelf, id, domid, shape))
             {
                 return wrong(text);
             }
@@ -143,6 +146,47 @@ fn devices(world: &World, domid: DomId) -> Option<String> {
     None
 }
 
+/// What a complete domain is to have and has not. A device may have gone that its guest gave up; where all have, with
+/// all of their flags on, it is one that was half torn down.
+fn lacks(world: &World, shelf: &Shelf, id: Uuid, domid: DomId, shape: &Shape) -> Option<String> {
+    if let Some(word) = world.store().value(&format!("/local/domain/{domid}/action-request")) {
+        return Some(format!("its action-request is {word}"));
+    }
+    let flagged = flagged(world, shelf, id, domid, shape);
+    (flagged.len() > 1 && flagged.iter().all(|(_, there)| !there))
+        .then(|| format!("its devices {flagged:?} are flagged active and none is there"))
+}
+
+/// Devices on record that are flagged active, and whether the domain has them.
+pub fn flagged(world: &World, shelf: &Shelf, id: Uuid, domid: DomId, shape: &Shape) -> Vec<(String, bool)> {
+    let flags = Query::Tree { path: format!("/vm/{id}/devices"), depth: 2, limit: 100 };
+    let Found::Tree(nodes) = world.store().query(&flags) else { return Vec::new() };
+    let Some(records) = shelf.of(id) else { return Vec::new() };
+    let set = nodes.iter().filter(|(_, value)| *value == "1").filter_map(|(path, _)| path.split_once('/'));
+    let known = set.filter(|(kind, name)| records.devices.iter().any(|device| *device == format!("{kind}.{name}")));
+    known.map(|(kind, name)| (format!("{kind}/{name}"), has(world, domid, shape, kind, name))).collect()
+}
+
+/// Whether a domain has this device, or has no need of it.
+fn has(world: &World, domid: DomId, shape: &Shape, kind: &str, name: &str) -> bool {
+    let devid = match kind {
+        "vif" => name.parse().ok(),
+        _ => {
+            // Only HVM guests see a drive without medium.
+            let drive = shape.disks.iter().any(|disk| disk.drive && disk.device == name);
+            if drive && shape.guest != Guest::Hvm {
+                return true;
+            }
+            shape.number(name).and_then(|number| number.xenstore_key())
+        }
+    };
+    let mut devices = world.devices().of(domid);
+    devices.any(|(key, device)| {
+        let same = (key.kind.name() == "vif") == (kind == "vif") && Some(key.devid) == devid;
+        same && (device.live || world.store().exists(&backend((key.kind.name(), domid, key.devid), "")))
+    })
+}
+
 fn backend((kind, domid, devid): (&str, DomId, u32), leaf: &str) -> String {
     let leaf = if leaf.is_empty() { String::new() } else { format!("/{leaf}") };
     format!("/local/domain/0/backend/{kind}/{domid}/{devid}{leaf}")
@@ -155,6 +199,9 @@ pub fn nothing_left(world: &World) -> Checked {
         if domain.info.dying || domain.info.handle.is_tombstone() {
             return left(format!("domain {domid}, half destroyed,"));
         }
+    }
+    if let Some(domid) = world.strays().next() {
+        return left(format!("domain {domid}, which somebody else made beside a vm's,"));
     }
     for (dp, held) in world.storage().datapaths() {
         if held.domid == 0 || !there(held.domid) {

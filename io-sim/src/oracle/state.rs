@@ -11,7 +11,8 @@ use xenops_core::host::{DomId, Uuid};
 /// The domains of a VM that are not being torn down.
 pub fn living(world: &World, vm: Uuid) -> impl Iterator<Item = (DomId, &Domain)> {
     let hypervisor = world.hypervisor();
-    hypervisor.of(vm).filter_map(|domid| Some((domid, hypervisor.get(domid)?))).filter(|(_, domain)| !domain.info.dying)
+    let there = hypervisor.of(vm).filter_map(|domid| Some((domid, hypervisor.get(domid)?)));
+    there.filter(|(domid, domain)| !domain.info.dying && !world.is_stray(*domid))
 }
 
 /// Its start or resume has come to its end.

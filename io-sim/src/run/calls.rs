@@ -3,8 +3,8 @@
 use super::{Chore, Later, Open, Phase, Run, Who};
 use crate::action::Action;
 use crate::client::{Asked, Scene};
-use crate::fleet::pick;
-use crate::ledger::{Ended, Key, View};
+use crate::fleet::{BYSTANDER, pick};
+use crate::ledger::{Ended, Key, Op, View};
 use crate::oracle::{Checked, Violation, state};
 use crate::sometimes::Property;
 use crate::watcher::Purpose;
@@ -12,7 +12,7 @@ use crate::world::Concern;
 use xenops_core::host::DomId;
 use xenops_core::host::time::SECOND;
 use xenops_core::interface::task::State;
-use xenops_core::interface::{Answer, Call, Error};
+use xenops_core::interface::{Answer, Call, Error, PowerState};
 use xenops_core::machine::{CallId, Input};
 use xenops_core::recovery::Goal;
 
@@ -30,6 +30,7 @@ impl Run {
             vm: state::standing(&self.world, &self.shelf, shape),
             naming: self.is_naming(turn.0),
             fresh: self.world.is_latest(&shape.image()),
+            bystander: self.shelf.of(BYSTANDER).filter(|records| records.row).map(|_| BYSTANDER),
         };
         let (asked, call) = self.clients[n].ask(turn, &scene, self.world.choices());
         self.budget -= 1;
@@ -99,6 +100,14 @@ impl Run {
             // Notices take their time, and lost ones more.
             let since = if self.deaf { 0 } else { open.mono.saturating_sub(SECOND) };
             self.domains.told(&vm.id, &state.domids, since)?;
+            self.shows(&vm.id, open.step, state.power_state)?;
+        }
+        if open.asks() {
+            self.haste.answered(open.mono, self.now().mono)?;
+        }
+        if let Who::Pool(size) = open.who {
+            self.haste.pool(size);
+            self.traffic.pool = size as usize;
         }
         match open.who {
             Who::Client(n, asked) => {
@@ -119,8 +128,16 @@ impl Run {
                 Ok(())
             }
             Who::Janitor(chore) => self.tidied(chore, reply),
-            Who::Nobody => Ok(()),
+            Who::Pool(_) | Who::Nobody => Ok(()),
         }
+    }
+
+    fn shows(&self, vm: &str, asked: u64, power: PowerState) -> Checked {
+        let Some(place) = vm.parse().ok().and_then(|id| self.domains.named(id)) else { return Ok(()) };
+        let reboots = |op: &Op| matches!(op.asked.action, Action::VmRebootClean | Action::VmRebootHard);
+        let rebooting = self.ledger.wants_restart(place) || self.ledger.pending_of(place).any(reboots);
+        let seen = (&self.world, &self.shelf, &self.swarm.shapes[place]);
+        self.shown.told((place, asked), rebooting, power, seen)
     }
 
     /// The first answer to what a client asked for.
@@ -153,6 +170,8 @@ impl Run {
     fn follows(&mut self, n: usize, id: &str, asked: &Asked) {
         let task = id.parse().unwrap_or(u64::MAX);
         let (intact, faults) = (self.intact(asked.place), self.struck.total());
+        let (alone, mono) = (self.ledger.pending_of(asked.place).next().is_none(), self.now().mono);
+        self.haste.asked(Key::Task(task), asked.action, alone, mono);
         self.ledger.asked(Key::Task(task), asked.clone(), intact, faults);
         let cancels = self.swarm.habits.cancels;
         let odds = if asked.action.is_short() { cancels.div_ceil(2) } else { cancels };
@@ -176,6 +195,9 @@ impl Run {
     }
 
     fn ended(&mut self, key: Key, how: Ended) -> Checked {
+        let mono = self.now().mono;
+        let committed = self.ledger.get_mut(key).is_some_and(|op| op.committed);
+        self.haste.ended(key, how == Ended::Well, committed, mono)?;
         let view = View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
         let op = self.ledger.ended(key, how, &view)?;
         if let Some(op) = op {
@@ -245,6 +267,7 @@ impl Run {
             State::Failed(_) => match shown.state.error() {
                 Some(Error::Cancelled(_)) => Ended::Cancelled,
                 error => {
+                    self.must_go_well(asked.action, error.as_ref())?;
                     self.failed(error);
                     Ended::Badly
                 }
@@ -271,6 +294,16 @@ impl Run {
         Err(Violation::new("S33", text))
     }
 
+    /// Where nothing goes wrong and nothing is in anybody's way, what can be done is done.
+    fn must_go_well(&self, action: Action, error: Option<&Error>) -> Checked {
+        let can = matches!(action, Action::VmStart | Action::VmShutdownHard);
+        if !self.swarm.calm || !can || matches!(error, Some(Error::BadPowerState(..))) {
+            return Ok(());
+        }
+        let text = format!("{} failed though nothing was in its way: {error:?}", action.name());
+        Err(Violation::new("L1", text))
+    }
+
     /// What failures tell of what has been seen.
     fn failed(&mut self, error: Option<Error>) {
         let property = match error {
@@ -289,6 +322,7 @@ impl Run {
         let pending = self.ledger.get_mut(Key::Task(task));
         if let Some(op) = pending {
             op.cancelled = true;
+            self.haste.cancelled(Key::Task(task), self.world.now().mono);
             self.push_call(n, Who::Nobody, "cancel".to_owned(), Call::TaskCancel { id: task.to_string() });
         }
     }
@@ -356,6 +390,20 @@ impl Run {
                 Err(Violation::new("L9", format!("{chore:?} was answered {reply:?}")))
             }
             (chore, reply) => Err(Violation::new("calls", format!("{chore:?} was answered {reply:?}"))),
+        }
+    }
+}
+
+impl Open {
+    /// It asks how something stands.
+    fn asks(&self) -> bool {
+        use Action::{VbdList, VbdStat, VifList, VifStat, VmList, VmStat};
+        match &self.who {
+            Who::Client(_, Some(asked)) => {
+                matches!(asked.action, VmStat | VbdStat | VifStat | VmList | VbdList | VifList)
+            }
+            Who::Watcher(Purpose::Vm(_)) | Who::Janitor(Chore::List) => true,
+            _ => false,
         }
     }
 }

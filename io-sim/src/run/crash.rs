@@ -1,6 +1,6 @@
 //! The daemon is killed, the host is reset, and a daemon starts again.
 
-use super::{Happens, Later, Phase, Run};
+use super::{Damaged, Happens, Later, Phase, Run};
 use crate::fleet::pick;
 use crate::journal::Tail;
 use crate::oracle::{Checked, rest};
@@ -25,8 +25,21 @@ impl Run {
         }
     }
 
+    /// The same, and the daemon that starts finds a record that is not what was written.
+    pub(super) fn crash_with(&mut self, damaged: Damaged) -> Checked {
+        self.down()?;
+        self.journal.tamper(&damaged.key, damaged.is);
+        self.damaged = Some(damaged);
+        self.start_again()
+    }
+
     /// The daemon is killed; after a while it is started again.
     pub(super) fn crash(&mut self) -> Checked {
+        self.down()?;
+        self.start_again()
+    }
+
+    fn down(&mut self) -> Checked {
         self.struck.count("daemon crash");
         self.gone("the daemon is killed");
         self.mourn();
@@ -40,8 +53,7 @@ impl Run {
         let down = pick(self.world.choices(), Concern::Fault, &[0, SECOND, 100 * SECOND]);
         let until = self.now().mono + down;
         self.world.run_until(until);
-        self.look_while_down()?;
-        self.start_again()
+        self.look_while_down()
     }
 
     /// The host is reset, and starts again with everything on it.
@@ -122,13 +134,16 @@ impl Run {
             self.sometimes.hit(Property::Tombstone);
         }
         self.take_over();
+        self.haste.crashed();
+        self.begins.clear();
+        self.traffic.crashed(self.swarm.workers);
         self.flights = Default::default();
         self.schedule.forget();
         self.inbox.clear();
         self.open.clear();
         self.turn = 0;
-        (self.deaf, self.repeat, self.slow, self.cut) = (false, false, false, false);
-        self.later.retain(|_, later| matches!(later, Later::Space));
+        (self.deaf, self.repeat, self.slow, self.cut, self.stuck) = (false, false, false, false, false);
+        self.later.retain(|_, later| matches!(later, Later::Space | Later::Mend));
         let mono = self.now().mono;
         for n in 0..self.clients.len() {
             let id = self.fresh_client();

@@ -43,6 +43,8 @@ impl Run {
             self.broken.retain(|(other, _)| *other != place);
             self.world.mend_of(self.swarm.shapes[place].ids);
         }
+        self.haste.troubled = true;
+        self.ledger.troubled = true;
         self.phase = Phase::Enduring;
         self.budget = MORE;
         self.asking_until = self.now().mono + ASKING;

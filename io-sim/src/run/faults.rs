@@ -1,11 +1,13 @@
 //! Faults strike.
 
+use super::phases::spec;
 use super::step::EXTERNAL;
-use super::{Happens, Later, Ripe, Run, Theft, Who};
+use super::{Damaged, Happens, Later, Ripe, Run, Theft, Who};
 use crate::fault::Kind;
 use crate::fleet::pick;
 use crate::oracle::{Checked, state};
 use crate::sometimes::Property;
+use crate::workload::Standing;
 use crate::world::{Concern, Fate};
 use xenops_core::host::time::SECOND;
 use xenops_core::host::{Batch, DomId, DomainAct, Request, ShutdownCode, Token};
@@ -15,10 +17,16 @@ use xenops_core::machine::{EffectId, Input};
 /// Inputs that a crash waits at most for its moment.
 const PATIENCE: u64 = 300;
 
+/// Inputs that are a long time.
+const DEAF: u64 = 5000;
+
 impl Run {
     /// A fault's moment has come.
     pub(super) fn strike(&mut self, kind: Kind) -> Checked {
         self.note(|| format!("FAULT {}", kind.name()));
+        let troubles = kind != Kind::GuestStops;
+        self.haste.troubled |= troubles;
+        self.ledger.troubled |= troubles;
         match kind {
             // These are told when they happen.
             Kind::DaemonCrash | Kind::HostReboot | Kind::OddRequest | Kind::OddProcess => {}
@@ -80,6 +88,21 @@ impl Run {
                 let after = u64::from(self.world.choices().choose(Concern::Fault, 100));
                 self.later(after, Later::Pool);
             }
+            Kind::StuckStorage => self.stuck = true,
+            Kind::OddWord => self.odd_word(),
+            Kind::Twin => return self.twin(),
+            Kind::Damage => return self.damage(),
+            Kind::LongDeaf => {
+                self.deaf = true;
+                self.struck.count(kind.name());
+                self.later(DEAF, Later::Hear);
+            }
+            Kind::BareDestroy => {
+                let Some((place, domid)) = self.some_domain(false) else { return Ok(()) };
+                self.struck.count(kind.name());
+                self.ledger.external(place);
+                self.external(Request::Domain(domid, DomainAct::Destroy));
+            }
         }
         Ok(())
     }
@@ -104,7 +127,7 @@ impl Run {
         if size == 0 {
             self.sometimes.hit(Property::PoolOfNone);
         }
-        let input = self.call(self.watcher.id, Who::Nobody, "resize".to_owned(), call);
+        let input = self.call(self.watcher.id, Who::Pool(size), "resize".to_owned(), call);
         self.inbox.push_back(input);
     }
 
@@ -129,6 +152,7 @@ impl Run {
                 self.take_domain(domid);
             }
             Later::Pool => self.resize(self.swarm.workers),
+            Later::Mend => return self.mend(),
             Later::Hear => {
                 if std::mem::take(&mut self.deaf) {
                     self.sometimes.hit(Property::EverythingLooked);
@@ -181,6 +205,65 @@ impl Run {
                 self.theft_goes_on(Theft::Domain, domid);
             }
         }
+    }
+
+    /// Any text but one asks for a power-off.
+    fn odd_word(&mut self) {
+        let Some((place, domid)) = self.some_domain(true) else { return };
+        let path = format!("/local/domain/{domid}/action-request");
+        if self.world.store().exists(&path) {
+            return;
+        }
+        self.struck.count(Kind::OddWord.name());
+        let mono = self.now().mono;
+        self.ledger.asked_to_stop(place, domid, mono, &self.swarm);
+        let mut batch = Batch::new();
+        batch.write(path, "hibernate");
+        self.external(Request::Store(batch));
+    }
+
+    /// An empty domain under the name of a VM that has one.
+    fn twin(&mut self) -> Checked {
+        let Some((place, domid)) = self.some_domain(false) else { return Ok(()) };
+        let Some(domain) = self.world.hypervisor().get(domid) else { return Ok(()) };
+        let spec = spec(domain.info.handle);
+        if self.world.strays().next().is_some() {
+            return Ok(());
+        }
+        self.struck.count(Kind::Twin.name());
+        self.ledger.external(place);
+        self.world.make_stray(&spec);
+        self.crash()
+    }
+
+    /// A VM's row is not what was written, or the run-time record of one that runs, or that is gone. The daemon that starts then has
+    /// to leave that VM alone.
+    fn damage(&mut self) -> Checked {
+        let places = self.swarm.shapes.len() as u32;
+        let place = self.world.choices().choose(Concern::Fault, places) as usize;
+        let extra = self.world.choices().odds(Concern::Fault, 2);
+        let (id, standing) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
+        let fits = if extra { standing == Standing::Running } else { standing != Standing::Absent };
+        if !fits || self.damaged.is_some() || self.ledger.pending_of(place).next().is_some() {
+            return Ok(());
+        }
+        let is = if extra && self.world.choices().odds(Concern::Fault, 2) { None } else { Some("{") };
+        let key = if extra { format!("extra/{id}") } else { format!("VM/{id}/config") };
+        let wanted = self.shelf.of(id).is_some_and(|records| records.intent.is_some());
+        let Some(was) = self.journal.records().get(&key).filter(|_| !wanted).cloned() else { return Ok(()) };
+        self.struck.count(Kind::Damage.name());
+        let after = u64::from(self.world.choices().choose(Concern::Fault, 120));
+        self.later(after, Later::Mend);
+        let poweroff = self.ledger.powered_off(place);
+        self.crash_with(Damaged { key, was, is, place, poweroff })
+    }
+
+    fn mend(&mut self) -> Checked {
+        let Some(Damaged { key, was, is, .. }) = self.damaged.take() else { return Ok(()) };
+        if self.journal.records().get(&key).map(String::as_str) == is {
+            self.journal.tamper(&key, Some(&was));
+        }
+        self.crash()
     }
 
     fn theft_goes_on(&mut self, next: Theft, domid: DomId) {

@@ -3,10 +3,13 @@
 use super::step::MOMENT;
 use super::{Chore, Happens, Later, Open, Phase, Run, Who};
 use crate::client::Client;
-use crate::fleet::SHARED;
+use crate::fleet::{BYSTANDER, SHARED};
 use crate::ledger::Ledger;
 use crate::oracle::domains::Domains;
+use crate::oracle::haste::Haste;
 use crate::oracle::records::Shelf;
+use crate::oracle::shown::Shown;
+use crate::oracle::traffic::Traffic;
 use crate::oracle::{Checked, Violation, rest, state};
 use crate::schedule::Schedule;
 use crate::sometimes::{Property, Sometimes};
@@ -81,10 +84,16 @@ impl Run {
             slow: false,
             odd_request: false,
             odd_process: false,
+            stuck: false,
+            damaged: None,
             processes_struck: 0,
             repeat: false,
             cut: false,
-            ledger: Ledger::new(swarm.shapes.len()),
+            ledger: Ledger::new(swarm.shapes.len()).on(swarm.is_odd()),
+            haste: Haste::new(swarm.is_odd()),
+            begins: BTreeMap::new(),
+            traffic: Traffic::new(swarm.workers),
+            shown: Shown::new(swarm.shapes.len()),
             shelf: Shelf::default(),
             domains,
             events: Vec::new(),
@@ -118,6 +127,11 @@ impl Run {
         self.show(None);
         self.mark(Happens::Start, None, || "a daemon starts on an empty host".to_owned());
         self.carry_out(&mut effects)?;
+        if self.swarm.bystander {
+            let vm = std::sync::Arc::new(self.swarm.shapes[0].vm(BYSTANDER));
+            let input = self.call(self.watcher.id, Who::Nobody, "bystander".to_owned(), Call::VmAdd { vm });
+            self.queue(input);
+        }
         while self.phase < Phase::Cleared {
             if self.steps > self.most {
                 if self.most < MOST_INPUTS {
@@ -224,7 +238,7 @@ impl Run {
     /// Nothing new strikes.
     fn calm(&mut self) -> Checked {
         self.plan.0.clear();
-        (self.odd_request, self.odd_process, self.slow) = (false, false, false);
+        (self.odd_request, self.odd_process, self.slow, self.stuck) = (false, false, false, false);
         let config = self.world.config_mut();
         (config.odd_requests, config.odd_processes, config.odd_guests) = (0, 0, 0);
         while let Some((_, what)) = self.later.pop_first() {
@@ -305,6 +319,9 @@ impl Run {
             self.chore(Chore::Stop, Call::VmShutdown { id: id.text(), delay: None });
             self.chore(Chore::Remove(id), Call::VmRemove { id: id.text() });
         }
+        if self.shelf.of(BYSTANDER).is_some() {
+            self.chore(Chore::Remove(BYSTANDER), Call::VmRemove { id: BYSTANDER.text() });
+        }
     }
 
     /// The world is as it was at first.
@@ -345,20 +362,6 @@ fn stranger(world: &mut World) -> u32 {
     let odds = (world.config().odd_requests, world.config().odd_processes, world.config().odd_guests);
     let config = world.config_mut();
     (config.odd_requests, config.odd_processes, config.odd_guests) = (0, 0, 0);
-    let spec = DomainSpec {
-        handle: STRANGER,
-        flavour: Flavour::Pv,
-        hap: false,
-        iommu: false,
-        nested_virt: false,
-        vpmu: false,
-        ssidref: 0,
-        max_vcpus: 1,
-        max_grant_frames: 64,
-        max_maptrack_frames: 0,
-        emulation_flags: 0,
-        misc_flags: 0,
-    };
     let domid = 1;
     let spawn = Spawn {
         process: Handle(u64::MAX),
@@ -371,7 +374,7 @@ fn stranger(world: &mut World) -> u32 {
         stream: None,
     };
     let requests = [
-        Request::CreateDomain(spec),
+        Request::CreateDomain(spec(STRANGER)),
         Request::Domain(domid, DomainAct::MaxVcpus(1)),
         Request::Spawn(Box::new(spawn)),
         Request::Forget(Handle(u64::MAX)),
@@ -388,4 +391,22 @@ fn stranger(world: &mut World) -> u32 {
     config.pace = pace;
     (config.odd_requests, config.odd_processes, config.odd_guests) = odds;
     domid
+}
+
+/// An empty domain.
+pub(super) fn spec(handle: Uuid) -> DomainSpec {
+    DomainSpec {
+        handle,
+        flavour: Flavour::Pv,
+        hap: false,
+        iommu: false,
+        nested_virt: false,
+        vpmu: false,
+        ssidref: 0,
+        max_vcpus: 1,
+        max_grant_frames: 64,
+        max_maptrack_frames: 0,
+        emulation_flags: 0,
+        misc_flags: 0,
+    }
 }

@@ -1,20 +1,27 @@
 //! One input into the machine, its effects out, and a look at what they did.
 
-use super::{Happens, Open, Phase, Run, Who};
+use super::{Damaged, Happens, Open, Phase, Run, Who};
+use crate::action::Action;
 use crate::fleet::SHARED;
+use crate::ledger::Key;
+use crate::oracle::domains::{Event, What};
 use crate::oracle::{Checked, Violation, storage};
 use crate::sometimes::Property;
 use crate::watcher::Purpose;
-use crate::world::Breach;
+use crate::world::{Breach, Fate};
 use std::hash::{Hash, Hasher};
 use xenops_core::host::time::{MILLISECOND, SECOND};
-use xenops_core::host::{Fault, Outcome, Reply, Request, Token};
+use xenops_core::host::{DomainAct, Entry, Fault, Outcome, Reply, Request, StorageCall, Token};
 use xenops_core::interface::Call;
 use xenops_core::machine::effect::straggler_token;
 use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Landing, Machine};
+use xenops_core::recovery::{Goal, Intent};
 
 /// Numbers from here on are requests that somebody else than the machine made of the host.
 pub(super) const EXTERNAL: u64 = 1 << 62;
+
+/// How long storage may be stuck, and answer after all in time.
+const STUCK: u64 = 400 * SECOND;
 
 /// Inputs of one driver turn at most: their records share one sync.
 const TURN: u32 = 64;
@@ -33,6 +40,7 @@ impl Run {
         let mono = self.now().mono;
         if let Some(effect) = self.flights.overdue(mono) {
             self.sometimes.hit(Property::Straggler);
+            self.traffic.is_late(effect);
             let outcome = Outcome::Unknown(Fault::TimedOut);
             return Ok(Some(Input::Done { effect, outcome }));
         }
@@ -76,6 +84,7 @@ impl Run {
         if effect.0 >= EXTERNAL {
             return Ok(None);
         }
+        self.traffic.lands(effect);
         match self.flights.land(effect) {
             Some(Landing::InTime) => Ok(Some(Input::Done { effect, outcome })),
             Some(Landing::Late) => {
@@ -143,6 +152,7 @@ impl Run {
                     if !self.flights.depart(effect, deadline) {
                         return Err(Violation::new("machine", format!("{effect:?} was asked for twice")));
                     }
+                    self.departs(effect, &request)?;
                     if self.schedule.chooses() {
                         self.waits_for_its_turn(effect, &request, deadline);
                     }
@@ -179,9 +189,32 @@ impl Run {
         Ok(())
     }
 
+    fn departs(&mut self, effect: EffectId, request: &Request) -> Checked {
+        if let Request::Domain(domid, DomainAct::Destroy) = request {
+            self.domains.destroys(*domid, &self.world)?;
+        }
+        let ledger = &self.ledger;
+        let starts = |place: usize| {
+            let mut ops = ledger.pending_of(place);
+            let first = ops.next().map(|op| op.asked.action);
+            matches!(first, Some(Action::VmStart | Action::VmResume)) && ops.next().is_none()
+        };
+        self.traffic.departs(effect, request, &self.domains, starts)
+    }
+
     fn start(&mut self, effect: EffectId, request: Request) {
         match request {
-            Request::Append(entries) => self.journal.push(effect, entries),
+            Request::Append(entries) => {
+                if let Some(key) = self.begun_by(&entries) {
+                    self.begins.insert(effect, key);
+                }
+                self.journal.push(effect, entries);
+            }
+            Request::Storage(StorageCall::Attach { .. } | StorageCall::Activate { .. }) if self.stuck => {
+                self.stuck = false;
+                self.struck.count("stuck storage");
+                self.world.start_with(effect, request, Fate::AnsweredLate(STUCK));
+            }
             request if self.odd_request => {
                 let before: u64 = self.world.tally().iter().map(|(_, count)| count).sum();
                 let odds = std::mem::replace(&mut self.world.config_mut().odd_requests, 1);
@@ -221,14 +254,26 @@ impl Run {
         self.swarm.sync
     }
 
+    /// The task that an append of a fresh intent is to begin: the first that is asked of that VM.
+    fn begun_by(&self, entries: &[Entry]) -> Option<Key> {
+        let [Entry { key, value: Some(value) }] = entries else { return None };
+        let place = self.domains.named(key.strip_prefix("intent/")?.parse().ok()?)?;
+        let intent: Intent = serde_json::from_str(value).ok()?;
+        let fresh = !intent.committed && !intent.abandoned;
+        let (key, op) = self.ledger.pending().find(|(_, op)| op.asked.place == place)?;
+        (fresh && is_for(op.asked.action, &intent.goal)).then_some(key)
+    }
+
     /// What the journal has made durable by now.
     pub(super) fn synced(&mut self) -> Checked {
         let (mono, full, latency) = (self.now().mono, self.world.disk().full, self.sync_takes());
         let outcomes = self.journal.synced(mono, latency, full);
         self.read_records()?;
         for (effect, outcome) in outcomes {
+            let begun = self.begins.remove(&effect);
             if matches!(outcome, Outcome::Refused(_)) {
                 self.sometimes.hit(Property::NoSpace);
+                begun.into_iter().for_each(|key| self.haste.refused(key));
             }
             if let Some(input) = self.landed(effect, outcome)? {
                 self.inbox.push_back(input);
@@ -259,6 +304,12 @@ impl Run {
             self.note(|| format!("  domain {} of vm {}: {:?}", event.domid, event.place, event.what));
             self.mark(Happens::Domain, Some(event.place), || event.to_string());
             self.happened(&event);
+            self.leaves_alone(&event)?;
+            if !self.traffic.makes_late(event.place) {
+                self.shelf.wants(&event, &self.swarm.shapes)?;
+            }
+            self.shown.happened(&event, self.ledger.is_doomed(event.place), self.steps);
+            self.traffic.happened(&event, self.ledger.pending_of(event.place).next().is_none())?;
             self.ledger.happened(&event, mono, &self.swarm)?;
             self.shelf.owns(&event, &self.swarm.shapes)?;
         }
@@ -279,11 +330,31 @@ impl Run {
         Ok(())
     }
 
+    /// A VM whose records are damaged is left alone, unless a client wants its domain gone.
+    fn leaves_alone(&self, event: &Event) -> Checked {
+        let Some(Damaged { key, poweroff, .. }) = self.damaged.as_ref().filter(|damaged| damaged.place == event.place)
+        else {
+            return Ok(());
+        };
+        // What has stopped by itself may be cleared away.
+        let stopped = |domid| self.world.hypervisor().get(domid).is_none_or(|domain| domain.info.shutdown.is_some());
+        if stopped(event.domid) {
+            return Ok(());
+        }
+        let ours = matches!(event.what, What::Made | What::Dying | What::Paused | What::Unpaused | What::Renamed);
+        if !ours || self.ledger.is_doomed(event.place) || self.ledger.powered_off(event.place) != *poweroff {
+            return Ok(());
+        }
+        let text =
+            format!("domain {} of vm {}: {:?}, and its record {key} is damaged", event.domid, event.place, event.what);
+        Err(Violation::new("law 13", text))
+    }
+
     /// A call that a client makes now.
     pub(super) fn call(&mut self, client: ClientId, who: Who, tag: String, call: Call) -> Input {
         let number = CallId(self.next_call);
         self.next_call += 1;
-        self.open.insert(number, Open { who, client, mono: self.now().mono });
+        self.open.insert(number, Open { who, client, mono: self.now().mono, step: self.steps });
         let request = xenops_core::interface::Request { debug_info: tag.as_str().into(), call };
         Input::Call { call: number, client, request }
     }
@@ -329,6 +400,19 @@ impl Run {
     /// How many steps of processes went wrong before the one that is being waited for.
     fn struck_processes(&self) -> u64 {
         self.processes_struck
+    }
+}
+
+/// Whether what was asked for begins with an intent of this goal.
+fn is_for(action: Action, goal: &Goal) -> bool {
+    use Action::{VbdPlug, VbdUnplug, VbdUnplugForce, VifPlug, VifUnplug, VifUnplugForce, VmSuspend};
+    match goal {
+        Goal::VbdPlug(_) => action == VbdPlug,
+        Goal::VbdUnplug(_) => matches!(action, VbdUnplug | VbdUnplugForce),
+        Goal::VifPlug(_) => action == VifPlug,
+        Goal::VifUnplug(_) => matches!(action, VifUnplug | VifUnplugForce),
+        Goal::Suspend(_) => action == VmSuspend,
+        _ => false,
     }
 }
 

@@ -133,6 +133,7 @@ impl World {
     /// It leaves the list; xenstored forgets it, and what it owned.
     pub(super) fn domain_leaves(&mut self, domid: DomId) {
         let Some((domain, kib)) = self.hypervisor.remove(domid) else { return };
+        self.strays.retain(|stray| *stray != domid);
         if let Some(lineage) = domain.guest.lineage {
             self.lineages.dropped(lineage);
         }

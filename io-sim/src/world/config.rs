@@ -1,5 +1,6 @@
 //! What a simulated host is like, and how much goes wrong on it.
 
+use super::hypervisor::FIRST_RESERVED;
 use super::pace::Pace;
 use serde::{Deserialize, Serialize};
 use xenops_core::host::DomId;
@@ -13,6 +14,8 @@ pub struct Config {
     pub cpus: u32,
     /// The number of the first domain after a start of the host.
     pub first_domain: DomId,
+    /// Domains have numbers below this: one that is free is given again.
+    pub domain_numbers: DomId,
     /// How long things take.
     pub pace: Pace,
     /// But requests and notices take no time: whoever drives the host says when each comes.
@@ -45,6 +48,7 @@ impl Default for Config {
             memory: 64 * 1024 * 1024,
             cpus: 8,
             first_domain: 1,
+            domain_numbers: FIRST_RESERVED,
             pace: Pace::Instant,
             stepped: false,
             odd_requests: 0,

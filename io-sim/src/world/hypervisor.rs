@@ -7,7 +7,7 @@ use xenops_core::host::{DomId, DomainInfo, DomainSpec, Fault, Flavour, Memory, S
 /// KiB of a page.
 pub(super) const PAGE: u64 = 4;
 /// Numbers from here on are not domains.
-const FIRST_RESERVED: DomId = 0x7ff0;
+pub(super) const FIRST_RESERVED: DomId = 0x7ff0;
 
 /// A domain.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Hypervisor {
     domains: BTreeMap<DomId, Domain>,
     handles: BTreeSet<(Uuid, DomId)>,
     next: DomId,
+    /// Numbers are below this.
+    most: DomId,
     memory: Memory,
     changes: u64,
     /// Waits that ask for free memory.
@@ -48,11 +50,11 @@ pub struct Hypervisor {
 
 impl Hypervisor {
     /// With dom0, and this much memory for others, in KiB; the first of those has this number.
-    pub(super) fn new(memory: u64, cpus: u32, next: DomId) -> Hypervisor {
+    pub(super) fn new(memory: u64, cpus: u32, next: DomId, most: DomId) -> Hypervisor {
         const DOM0: u64 = 1024 * 1024;
         let memory = Memory { total: memory + DOM0, free: memory, scrub: 0 };
         let (domains, handles) = (BTreeMap::new(), BTreeSet::new());
-        let mut hypervisor = Hypervisor { domains, handles, next, memory, changes: 0, waits: Vec::new() };
+        let mut hypervisor = Hypervisor { domains, handles, next, most, memory, changes: 0, waits: Vec::new() };
         let mut dom0 = domain(0, Uuid::default(), Flavour::Pv, cpus);
         dom0.info.paused = false;
         dom0.info.vcpus = cpus;
@@ -105,7 +107,7 @@ impl Hypervisor {
             return Err(Fault::Other("xc_domain_create: 22 no vcpus".to_owned()));
         }
         let domid = self.next_free().ok_or_else(|| Fault::NoSpace("domain numbers".to_owned()))?;
-        self.next = if domid + 1 < FIRST_RESERVED { domid + 1 } else { 1 };
+        self.next = if domid + 1 < self.most { domid + 1 } else { 1 };
         self.changes += 1;
         self.domains.insert(domid, domain(domid, spec.handle, spec.flavour, 0));
         self.handles.insert((spec.handle, domid));
@@ -114,7 +116,7 @@ impl Hypervisor {
 
     /// The number that the next domain gets.
     pub fn next_free(&self) -> Option<DomId> {
-        (self.next..FIRST_RESERVED).chain(1..self.next).find(|domid| !self.domains.contains_key(domid))
+        (self.next..self.most).chain(1..self.next).find(|domid| !self.domains.contains_key(domid))
     }
 
     /// The next domain has this number, if no domain has it.

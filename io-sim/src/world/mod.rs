@@ -18,6 +18,7 @@ pub mod pace;
 pub mod process;
 pub mod script;
 pub mod storage;
+mod stray;
 pub mod tally;
 pub mod traits;
 #[expect(clippy::module_inception, reason = "the noun is the whole")]

@@ -60,6 +60,7 @@ pub struct World {
     coming: Vec<Token>,
     /// Waits that ask about a domain of whose end nobody has told.
     untold: Vec<u64>,
+    pub(super) strays: Vec<DomId>,
     pub(super) woken: Vec<u64>,
     pub(super) broken: Vec<Broken>,
     pub(super) tally: Shared<Tally>,
@@ -75,7 +76,12 @@ impl World {
             choices,
             now: Now { boot: 1, mono: 0, wall: config.wall },
             store: Shared::new(Store::new()),
-            hypervisor: Shared::new(Hypervisor::new(config.memory, config.cpus, config.first_domain)),
+            hypervisor: Shared::new(Hypervisor::new(
+                config.memory,
+                config.cpus,
+                config.first_domain,
+                config.domain_numbers,
+            )),
             devices: Shared::default(),
             nics: Shared::default(),
             processes: Shared::default(),
@@ -90,6 +96,7 @@ impl World {
             notices: Vec::new(),
             coming: Vec::new(),
             untold: Vec::new(),
+            strays: Vec::new(),
             woken: Vec::new(),
             broken: Vec::new(),
             tally: Shared::default(),
@@ -475,9 +482,15 @@ impl World {
         self.forget_notices();
         self.woken.clear();
         self.untold.clear();
+        self.strays.clear();
         self.trace.write_u64(self.store.trace());
         self.store = Shared::new(Store::new());
-        self.hypervisor = Shared::new(Hypervisor::new(self.config.memory, self.config.cpus, self.config.first_domain));
+        self.hypervisor = Shared::new(Hypervisor::new(
+            self.config.memory,
+            self.config.cpus,
+            self.config.first_domain,
+            self.config.domain_numbers,
+        ));
         self.devices = Shared::default();
         self.nics.clear();
         self.processes = Shared::default();

@@ -1,0 +1,145 @@
+//! Requests on their way: of whom, how many at once, in which order; and those that have outlasted their deadline.
+
+use super::domains::{Domains, Event, What};
+use super::{Checked, Violation};
+use std::collections::{BTreeMap, BTreeSet};
+use xenops_core::host::{DomId, DomainAct, Request, StorageCall};
+use xenops_core::machine::EffectId;
+
+/// What matters of a request.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// Whose it is: a place in the fleet.
+    place: Option<usize>,
+    /// It is done with a worker of the pool.
+    pooled: bool,
+    /// It makes a domain, which is nobody's yet.
+    makes: bool,
+    /// A disk of this domain is attached for writing.
+    writes: Option<DomId>,
+    late: bool,
+}
+
+/// Those that change something.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    sent: BTreeMap<EffectId, Sent>,
+    late: usize,
+    /// Domains that have a disk which is only read.
+    readers: BTreeSet<DomId>,
+    /// The size of the worker pool.
+    pub pool: usize,
+}
+
+/// The domain that a request is about, and what it does.
+fn about(request: &Request) -> Option<DomId> {
+    match request {
+        Request::Domain(_, DomainAct::HasPvCallback | DomainAct::GetShadowAllocation) => None,
+        Request::Domain(domid, _) | Request::Kill(domid, _) | Request::Introduce(domid, ..) => Some(*domid),
+        Request::Spawn(spawn) => spawn.domid,
+        Request::Storage(
+            StorageCall::Attach { dp, .. }
+            | StorageCall::Activate { dp, .. }
+            | StorageCall::Deactivate { dp, .. }
+            | StorageCall::Destroy { dp },
+        ) => dp.split('/').nth(1)?.parse().ok(),
+        _ => None,
+    }
+}
+
+impl Traffic {
+    /// With a pool of this size.
+    pub fn new(pool: u32) -> Traffic {
+        Traffic { pool: pool as usize, ..Traffic::default() }
+    }
+
+    /// One is sent; `starts`: its VM is being started or resumed, and nothing else is asked of it.
+    pub fn departs(
+        &mut self,
+        effect: EffectId,
+        request: &Request,
+        domains: &Domains,
+        starts: impl Fn(usize) -> bool,
+    ) -> Checked {
+        let sent = match request {
+            Request::CreateDomain(spec) => {
+                Sent { place: domains.named(spec.handle), pooled: true, makes: true, writes: None, late: false }
+            }
+            _ => {
+                let Some(domid) = about(request) else { return Ok(()) };
+                let pooled = matches!(request, Request::Storage(StorageCall::Attach { .. }));
+                let place = domains.place(domid);
+                Sent { place, pooled, makes: false, writes: None, late: false }
+            }
+        };
+        let sent = self.in_order(request, sent, starts)?;
+        self.sent.insert(effect, sent);
+        let pooled = || self.sent.values().filter(|sent| sent.pooled && !sent.late).count();
+        if sent.pooled && self.sent.len() > self.pool.max(1) && pooled() > self.pool.max(1) {
+            let text = format!("{} requests that need a worker are under way, and there are {}", pooled(), self.pool);
+            return Err(Violation::new("S35", text));
+        }
+        Ok(())
+    }
+
+    /// Storage cannot make a writer of a reader: whoever writes comes first.
+    fn in_order(&mut self, request: &Request, sent: Sent, starts: impl Fn(usize) -> bool) -> Result<Sent, Violation> {
+        let Request::Storage(StorageCall::Attach { dp, domid, read_write, .. }) = request else { return Ok(sent) };
+        if !dp.starts_with("vbd/") || !sent.place.is_some_and(starts) {
+            return Ok(sent);
+        }
+        if !read_write {
+            self.readers.insert(*domid);
+            if self.sent.values().any(|other| other.writes == Some(*domid)) {
+                let text = format!("domain {domid} gets a disk for reading while one for writing is under way");
+                return Err(Violation::new("S8", text));
+            }
+        } else if self.readers.contains(domid) {
+            return Err(Violation::new("S8", format!("domain {domid} gets a disk for writing after one for reading")));
+        }
+        Ok(Sent { writes: Some(*domid).filter(|_| *read_write), ..sent })
+    }
+
+    /// One has outlasted its deadline.
+    pub fn is_late(&mut self, effect: EffectId) {
+        if let Some(sent) = self.sent.get_mut(&effect) {
+            sent.late = true;
+            self.late += 1;
+        }
+    }
+
+    /// One has ended.
+    pub fn lands(&mut self, effect: EffectId) {
+        if self.sent.remove(&effect).is_some_and(|sent| sent.late) {
+            self.late -= 1;
+        }
+    }
+
+    /// Whether a domain of that VM may still be made for something that is over.
+    pub fn makes_late(&self, place: usize) -> bool {
+        self.sent.values().any(|sent| sent.late && sent.makes && sent.place == Some(place))
+    }
+
+    /// The daemon has gone, and its requests with it.
+    pub fn crashed(&mut self, pool: u32) {
+        *self = Traffic::new(pool);
+    }
+
+    /// No domain of a VM is made, or let run by itself, while a request of it has not ended.
+    pub fn happened(&mut self, event: &Event, nobody_asked: bool) -> Checked {
+        if matches!(event.what, What::Gone(..)) {
+            self.readers.remove(&event.domid);
+        }
+        let makes = event.what == What::Made;
+        if self.late == 0 || !(makes || event.what == What::Unpaused && nobody_asked) {
+            return Ok(());
+        }
+        let holds = |sent: &&Sent| sent.late && sent.place == Some(event.place) && !(makes && sent.makes);
+        if self.sent.values().any(|sent| holds(&sent)) {
+            let Event { domid, place, what } = event;
+            let text = format!("domain {domid} of vm {place} was {what:?} while a request of it had not ended");
+            return Err(Violation::new("law 3", text));
+        }
+        Ok(())
+    }
+}
