@@ -165,6 +165,8 @@ enum Length {
     Races,
     /// In which one thing goes wrong.
     Single,
+    /// In which more goes wrong, and more is asked.
+    Strict,
 }
 
 impl From<Length> for Profile {
@@ -175,6 +177,7 @@ impl From<Length> for Profile {
             Length::Calm => Profile::Calm,
             Length::Races => Profile::Races,
             Length::Single => Profile::Single,
+            Length::Strict => Profile::Strict,
         }
     }
 }
@@ -244,6 +247,7 @@ fn repro(seed: u64, profile: Length) -> String {
         Length::Calm => " --profile calm",
         Length::Races => " --profile races",
         Length::Single => " --profile single",
+        Length::Strict => " --profile strict",
     };
     format!("xenops-sim replay --seed {seed}{profile} --trace")
 }

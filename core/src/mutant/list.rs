@@ -58,45 +58,38 @@ mutants! {
     StragglerForgotten "straggler-forgotten" of "law 3": "a request that has had its time counts as one that has ended";
     StragglerForEver "straggler-for-ever" of "law 2": "the notice of a straggler's end is not taken";
     UnknownIsRefused "unknown-is-refused" of "law 3": "a procedure takes an unknown outcome for a refusal";
-    RepairUnderStraggler "repair-under-straggler" of "law 3": "a repair starts a domain while a straggler may hold its disks"
-        survives: "no rule asks whether a request of the vm has not ended when its domain is made or let run";
+    RepairUnderStraggler "repair-under-straggler" of "law 3": "a repair starts a domain while a straggler may hold its disks";
     StartUnderStraggler "start-under-straggler" of "law 3": "an operation starts a domain while a straggler may hold its disks";
     NoLookAfter "no-look-after" of "law 4": "nobody looks after an operation: what was seen before it is believed";
     FailedRebootStarts "failed-reboot-starts" of "law 4": "a reboot that has failed is tried again for ever";
     RebootAfterBoot "reboot-after-boot" of "law 4": "an intent of before the host's reboot starts its VM";
     IntentStays "intent-stays" of "law 4": "an intent whose deletion was refused is taken for deleted";
-    WatchGap "watch-gap" of "law 5": "no look when a watch stands: what changed between look and watch is missed"
-        survives: "no run changes a domain just between a look and its watch; within 20 cpu s not seen, once seen in 12 on other seeds";
+    WatchGap "watch-gap" of "law 5": "no look when a watch stands: what changed between look and watch is missed";
     LostNoticesForgotten "lost-notices-forgotten" of "H20": "no look when notices may have been lost";
-    GoneNotNoticed "gone-not-noticed" of "law 5": "a domain that has left the list is not looked for"
-        survives: "what ends a domain also takes its directory, which the vm's own watch tells: no run takes only the domain";
+    GoneNotNoticed "gone-not-noticed" of "law 5": "a domain that has left the list is not looked for";
     LastComesFirst "last-comes-first" of "law 6": "of what waits on a VM the last begins first";
     SeriesGoesOn "series-goes-on" of "S8": "a series goes on when one of its steps has failed";
     GroupFailureLost "group-failure-lost" of "law 6": "a parallel parent forgets the failures of its children";
     WorkerLeaked "worker-leaked" of "law 7": "a request that fails keeps its worker";
     WaitsTakeWorkers "waits-take-workers" of "law 7": "a wait takes a worker";
-    NoReserve "no-reserve" of "law 7": "clean-up, looks and hard power-offs draw on the pool"
-        survives: "no rule bounds the time of a hard power-off or a look while the pool is used up";
+    NoReserve "no-reserve" of "law 7": "clean-up, looks and hard power-offs draw on the pool";
     EmptyPoolAdmits "empty-pool-admits" of "H66": "a pool of none admits new work";
     PoolUnbounded "pool-unbounded" of "S35": "the pool has no limit";
     RecordAfterDomain "record-after-domain" of "law 8": "VmExtra is written after its domain is made";
     NoSpaceIgnored "no-space-ignored" of "H69": "an operation begins though its intent could not be written";
     UnsureForgotten "unsure-forgotten" of "law 8": "a record of which nobody knows how it stands on disk is not written again";
     RowNotDurable "row-not-durable" of "law 8": "a row that could not be written is acknowledged";
-    IntentDeletedAtCommit "intent-deleted-at-commit" of "law 8": "the point of no return deletes the intent instead of marking it"
-        survives: "no rule asks whether a paused vm at rest has its devices and its qemu: one half torn down looks paused";
+    IntentDeletedAtCommit "intent-deleted-at-commit" of "law 8": "the point of no return deletes the intent instead of marking it";
     CancelReachesCleanup "cancel-reaches-cleanup" of "law 9": "a cancelled operation's shielded requests are refused too";
     NoTombstone "no-tombstone" of "law 10": "a domain keeps its name while it is torn down";
-    ReusedNumberTouched "reused-number-touched" of "law 10": "a domain that has an old one's number is torn down for it"
-        survives: "the simulated host gives no domain number twice";
+    ReusedNumberTouched "reused-number-touched" of "law 10": "a domain that has an old one's number is torn down for it";
     ImageNotForgotten "image-not-forgotten" of "law 10": "a resumed guest's image may be resumed once more";
     UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed";
     DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays";
-    PoweroffWaits "poweroff-waits" of "law 11": "a hard power-off waits for what runs"
-        survives: "no rule bounds the time of a hard power-off behind another operation";
-    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever";
-    CancelWithoutAbort "cancel-without-abort" of "law 11": "a cancellation does not abort what is in flight"
-        survives: "no rule bounds the time of a cancelled task";
+    PoweroffWaits "poweroff-waits" of "law 11": "a hard power-off waits for what runs";
+    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever"
+        survives: "a loaded machine ends what waits in time all the same: no run has a task that only its own bound ends";
+    CancelWithoutAbort "cancel-without-abort" of "law 11": "a cancellation does not abort what is in flight";
     StatFromOldLook "stat-from-old-look" of "law 12": "VM.stat answers from the last look though a bit is set";
     GlanceJoined "glance-joined" of "law 12": "who asks joins a look that began before"
         survives: "the rule about what a client is shown (S5) allows a second for notices that take their time";
@@ -110,18 +103,15 @@ mutants! {
     EpochLeftOpen "epoch-left-open" of "H6": "cleaning ends no epoch";
     DatapathLeft "datapath-left" of "H7": "the storage is not told that a domain is gone";
     EmulatorLeft "emulator-left" of "H9": "QEMU is not stopped with its domain";
-    BuildNotRecorded "build-not-recorded" of "H11": "a built domain is not on record as built"
-        survives: "no rule asks why a start that nobody disturbs fails, or its domain goes";
+    BuildNotRecorded "build-not-recorded" of "H11": "a built domain is not on record as built";
     OldNameStays "old-name-stays" of "H12": "a rename leaves the old name's rows";
     RenameOverAnother "rename-over-another" of "H12": "a rename does not ask whether its target is taken";
     OldNumberDeaf "old-number-deaf" of "H14": "who asks for events after a number of an earlier daemon hears nothing";
-    WallClockBelieved "wall-clock-believed" of "H16": "how long a guest ran is asked of the wall clock"
-        survives: "a clock that was set excuses every early restart (ledger, clock_set), not only those after a restart of the daemon; within 15 cpu s not seen";
+    WallClockBelieved "wall-clock-believed" of "H16": "how long a guest ran is asked of the wall clock";
     HaltedObeysList "halted-obeys-list" of "H21": "a halted VM is started because its on_shutdown says so";
     LateUnplugForgotten "late-unplug-forgotten" of "H34": "a device that its guest grants late is not taken away"
         survives: "the rule about devices at rest excuses those that their guest has not granted, and asks nothing of one granted late";
-    ReadersFirst "readers-first" of "H36": "disks for reading are plugged before those for writing"
-        survives: "no rule about the order of plugs, and no vm has a disk for reading and for writing at once in two rows";
+    ReadersFirst "readers-first" of "H36": "disks for reading are plugged before those for writing";
     PoweroffNotCommitted "poweroff-not-committed" of "H40": "a power-off has no point of no return";
     RebootNotCommitted "reboot-not-committed" of "H41": "a reboot has no point of no return";
     CommitLosesToCancel "commit-loses-to-cancel" of "H41": "a cancellation that came too late is obeyed";
@@ -131,12 +121,9 @@ mutants! {
         survives: "no rule asks whether the guest in an image had suspended";
     ImageRecordedFirst "image-recorded-first" of "S13": "VmExtra tells of an image before it is complete";
     ImageNotSynced "image-not-synced" of "H70": "an image is not made durable";
-    HalfImageKept "half-image-kept" of "S20": "a suspend that did not come to its end is finished"
-        survives: "a guest that suspends because it was asked to counts as disturbed (ledger, Stopped), which excuses its loss";
-    FailedSuspendKills "failed-suspend-kills" of "L4": "a failed suspend ends its guest"
-        survives: "a guest that suspends because it was asked to counts as disturbed (ledger, Stopped), which excuses its loss";
-    UnknownWordIgnored "unknown-word-ignored" of "H71": "an action-request that is no word is ignored"
-        survives: "nobody writes another word than the daemon's own into action-request";
+    HalfImageKept "half-image-kept" of "S20": "a suspend that did not come to its end is finished";
+    FailedSuspendKills "failed-suspend-kills" of "L4": "a failed suspend ends its guest";
+    UnknownWordIgnored "unknown-word-ignored" of "H71": "an action-request that is no word is ignored";
     FragmentObeysList "fragment-obeys-list" of "H72": "a failed start is tried again because on_shutdown says so";
     CrashPausedAgain "crash-paused-again" of "H73": "a crashed domain that is kept is paused again and again";
     RebootLoop "reboot-loop" of "S27": "a guest that stops at once is started again at once";
@@ -146,13 +133,16 @@ mutants! {
     ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
     MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";
     PoweroffForgotten "poweroff-forgotten" of "H40": "the repair of a power-off deletes the intent that asks for it"
-        again: "the second daemon finds a domain half torn down and nothing that asks for the rest";
+        again: "the second daemon finds a domain half torn down and nothing that asks for the rest"
+        survives: "the next look finds the rest of the domain and takes it away as what is not complete";
     RenameForgotten "rename-forgotten" of "H12": "the repair of a rename deletes the intent that asks for it"
         again: "the second daemon finds a domain under a name that has no row";
     RestartUncommitted "restart-uncommitted" of "law 4": "the intent of a reboot that is finished says that it has not begun"
-        again: "the second daemon takes what is half torn down for what runs";
+        again: "the second daemon takes what is half torn down for what runs"
+        survives: "no search has found what the second daemon does otherwise";
     RestartForgetsDomain "restart-forgets-domain" of "law 4": "the intent of a reboot that is finished does not say which domain is the old one"
-        again: "the second daemon lets the old domain run";
+        again: "the second daemon lets the old domain run"
+        survives: "no search has found what the second daemon does otherwise";
     FragmentUnmarked "fragment-unmarked" of "H1": "a repair takes the mark off what it tears down"
         again: "the second daemon finds a domain without mark and without devices";
     AllRefused "all-refused" of "L1": "every operation is refused";

@@ -149,6 +149,7 @@ impl Scope {
             foreign: false,
             broken: 0,
             schedule: Default::default(),
+            strict: false,
             calm: false,
             bystander: false,
         }

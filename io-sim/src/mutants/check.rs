@@ -97,7 +97,7 @@ impl Check {
             Check::Calm => Profile::Calm,
             Check::Races => Profile::Races,
             Check::Single => Profile::Single,
-            Check::Faults => Profile::Ci,
+            Check::Faults => Profile::Strict,
             Check::Windows | Check::Again => return self.window(at),
         };
         let outcome = run::run(at, Choices::seeded(at), profile, Trace::default());

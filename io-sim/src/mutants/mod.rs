@@ -92,7 +92,7 @@ const WINDOWS: [&str; 6] = [
 pub fn kill(options: &Options) -> Result<bool, String> {
     let named = options.names.iter().map(|name| Mutant::named(name).ok_or(format!("no mutant is called {name}")));
     let mut wanted = named.collect::<Result<Vec<_>, _>>()?;
-    let whole = wanted.is_empty() && options.check.is_none();
+    let whole = wanted.is_empty() && options.check.is_none() && !options.mortal;
     if wanted.is_empty() {
         wanted = ALL.to_vec();
     }

@@ -17,10 +17,10 @@ const CANCELLED: u64 = 28 * SECOND;
 const POWEROFF: u64 = 60 * SECOND;
 
 /// An operation that waits for no guest, of a VM of which nothing else is asked, whatever others wait for.
-const SWIFT: u64 = 65 * SECOND;
+const SWIFT: u64 = 70 * SECOND;
 
-/// A task of one step, with all that may go wrong.
-const STEP: u64 = 1300 * SECOND;
+/// A task of one step, with all that may go wrong: storage that hangs, a disk that is slow, notices that are lost for long.
+const STEP: u64 = 4000 * SECOND;
 
 /// Something that was asked for.
 #[derive(Clone, Copy, Debug)]

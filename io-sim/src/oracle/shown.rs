@@ -40,6 +40,10 @@ impl Shown {
             return Ok(());
         }
         let (id, _) = state::standing(world, shelf, shape);
+        if world.hypervisor().of(id).nth(1).is_some() {
+            // Somebody has made another under its name: which of them is it?
+            return Ok(());
+        }
         let mut living = state::living(world, id);
         let right = match (living.next(), living.next()) {
             (None, _) => matches!(power, PowerState::Halted | PowerState::Suspended),

@@ -15,6 +15,8 @@ struct Sent {
     pooled: bool,
     /// It makes a domain, which is nobody's yet.
     makes: bool,
+    /// It lets a domain run.
+    unpauses: bool,
     /// A disk of this domain is attached for writing.
     writes: Option<DomId>,
     late: bool,
@@ -62,14 +64,20 @@ impl Traffic {
         starts: impl Fn(usize) -> bool,
     ) -> Checked {
         let sent = match request {
-            Request::CreateDomain(spec) => {
-                Sent { place: domains.named(spec.handle), pooled: true, makes: true, writes: None, late: false }
-            }
+            Request::CreateDomain(spec) => Sent {
+                place: domains.named(spec.handle),
+                pooled: true,
+                makes: true,
+                unpauses: false,
+                writes: None,
+                late: false,
+            },
             _ => {
                 let Some(domid) = about(request) else { return Ok(()) };
                 let pooled = matches!(request, Request::Storage(StorageCall::Attach { .. }));
                 let place = domains.place(domid);
-                Sent { place, pooled, makes: false, writes: None, late: false }
+                let unpauses = matches!(request, Request::Domain(_, DomainAct::Unpause));
+                Sent { place, pooled, makes: false, unpauses, writes: None, late: false }
             }
         };
         let sent = self.in_order(request, sent, starts)?;
@@ -134,7 +142,9 @@ impl Traffic {
         if self.late == 0 || !(makes || event.what == What::Unpaused && nobody_asked) {
             return Ok(());
         }
-        let holds = |sent: &&Sent| sent.late && sent.place == Some(event.place) && !(makes && sent.makes);
+        let holds = |sent: &&Sent| {
+            sent.late && sent.place == Some(event.place) && !(if makes { sent.makes } else { sent.unpauses })
+        };
         if self.sent.values().any(|sent| holds(&sent)) {
             let Event { domid, place, what } = event;
             let text = format!("domain {domid} of vm {place} was {what:?} while a request of it had not ended");

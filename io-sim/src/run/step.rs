@@ -199,7 +199,8 @@ impl Run {
             let first = ops.next().map(|op| op.asked.action);
             matches!(first, Some(Action::VmStart | Action::VmResume)) && ops.next().is_none()
         };
-        self.traffic.departs(effect, request, &self.domains, starts)
+        let lawful = self.traffic.departs(effect, request, &self.domains, starts);
+        if self.swarm.strict { lawful } else { Ok(()) }
     }
 
     fn start(&mut self, effect: EffectId, request: Request) {
@@ -304,12 +305,9 @@ impl Run {
             self.note(|| format!("  domain {} of vm {}: {:?}", event.domid, event.place, event.what));
             self.mark(Happens::Domain, Some(event.place), || event.to_string());
             self.happened(&event);
-            self.leaves_alone(&event)?;
-            if !self.traffic.makes_late(event.place) {
-                self.shelf.wants(&event, &self.swarm.shapes)?;
+            if self.swarm.strict {
+                self.strictly(&event)?;
             }
-            self.shown.happened(&event, self.ledger.is_doomed(event.place), self.steps);
-            self.traffic.happened(&event, self.ledger.pending_of(event.place).next().is_none())?;
             self.ledger.happened(&event, mono, &self.swarm)?;
             self.shelf.owns(&event, &self.swarm.shapes)?;
         }
@@ -331,6 +329,15 @@ impl Run {
     }
 
     /// A VM whose records are damaged is left alone, unless a client wants its domain gone.
+    fn strictly(&mut self, event: &Event) -> Checked {
+        self.leaves_alone(event)?;
+        if !self.traffic.makes_late(event.place) {
+            self.shelf.wants(event, &self.swarm.shapes)?;
+        }
+        self.shown.happened(event, self.ledger.is_doomed(event.place), self.steps);
+        self.traffic.happened(event, self.ledger.pending_of(event.place).next().is_none())
+    }
+
     fn leaves_alone(&self, event: &Event) -> Checked {
         let Some(Damaged { key, poweroff, .. }) = self.damaged.as_ref().filter(|damaged| damaged.place == event.place)
         else {
