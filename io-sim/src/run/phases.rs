@@ -26,8 +26,9 @@ use xenops_core::machine::{ClientId, Effects, Machine};
 /// Inputs within which all must come to rest once nothing strikes any more.
 const REST_INPUTS: u64 = 60_000;
 
-/// Nanoseconds of virtual time for the same: the longest time-outs, several times over.
-const REST_TIME: u64 = 400_000 * SECOND;
+/// Nanoseconds of virtual time for the same: the longest time-outs, several times over, and more than twice what the
+/// longest of 10,000 runs takes.
+const REST_TIME: u64 = 3 * 3600 * SECOND;
 
 /// Inputs of one run at most.
 const MOST_INPUTS: u64 = 600_000;
