@@ -74,15 +74,11 @@ impl Run {
         if std::mem::take(&mut self.budget) > 0 || self.asking_until > mono {
             self.asking_until = mono;
         }
-        let vms = 0..self.swarm.shapes.len();
-        let restless = vms.clone().find_map(|place| Some((place, self.why_restless(place)?)));
-        let unexcused = vms.filter(|place| self.excuse(*place).is_none());
-        let why = unexcused.into_iter().find_map(|place| Some((place, self.why_restless(place)?)));
-        match why {
+        match self.restless_one(|place| self.excuse(place).is_none()) {
             None => {
                 self.sometimes.hit(Property::RestBesideBroken);
                 self.rests[0] = mono - self.asking_until;
-                if restless.is_some() {
+                if self.restless_one(|place| self.excuse(place).is_some()).is_some() {
                     self.sometimes.hit(Property::ExcusedByBroken);
                 }
                 Ok(true)
@@ -98,9 +94,16 @@ impl Run {
         if self.endured()? {
             return self.settle();
         }
-        let why = "nothing will happen any more";
-        let place = (0..self.swarm.shapes.len()).find(|place| self.excuse(*place).is_none()).unwrap_or(0);
-        Err(self.unexcused(place, why))
+        match self.restless_one(|place| self.excuse(place).is_none()) {
+            Some((place, why)) => Err(self.unexcused(place, &format!("{why}, and nothing will happen any more"))),
+            None => Ok(()),
+        }
+    }
+
+    /// One of these VMs that is not at rest, and why not.
+    fn restless_one(&self, of: impl Fn(usize) -> bool) -> Option<(usize, String)> {
+        let places = (0..self.swarm.shapes.len()).filter(|place| of(*place));
+        places.into_iter().find_map(|place| Some((place, self.why_restless(place)?)))
     }
 
     fn unexcused(&self, place: usize, why: &str) -> Violation {
