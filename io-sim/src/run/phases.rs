@@ -27,7 +27,7 @@ use xenops_core::machine::{ClientId, Effects, Machine};
 const REST_INPUTS: u64 = 60_000;
 
 /// Nanoseconds of virtual time for the same: the longest time-outs, several times over, and more than twice what the
-/// longest of 10,000 runs takes.
+/// longest of 3,000 runs took.
 const REST_TIME: u64 = 3 * 3600 * SECOND;
 
 /// Inputs of one run at most.
