@@ -29,8 +29,9 @@ use xenops_core::machine::{ClientId, Effects, Machine};
 /// Inputs within which all must come to rest once nothing strikes any more.
 const REST_INPUTS: u64 = 60_000;
 
-/// Nanoseconds of virtual time for the same: the longest time-outs, several times over.
-const REST_TIME: u64 = 400_000 * SECOND;
+/// Nanoseconds of virtual time for the same: the longest time-outs, several times over, and more than twice what the
+/// longest of 3,000 runs took.
+const REST_TIME: u64 = 3 * 3600 * SECOND;
 
 /// Inputs of one run at most.
 const MOST_INPUTS: u64 = 600_000;

@@ -311,7 +311,7 @@ impl Run {
             self.ledger.happened(&event, mono, &self.swarm)?;
             self.shelf.owns(&event, &self.swarm.shapes)?;
         }
-        if self.steps.is_multiple_of(32) || self.phase > Phase::Working {
+        if self.steps.is_multiple_of(32) || self.phase > Phase::Enduring {
             storage::check(&self.world)?;
             storage::check_memory(&self.world)?;
         }

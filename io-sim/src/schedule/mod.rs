@@ -221,7 +221,7 @@ mod tests {
 
     /// Three VMs, each with so many moves before it, one after the other; the order in which they went, by place.
     fn order(kind: Kind, moves: [u64; 3], choices: &mut Choices) -> Vec<usize> {
-        let mut schedule = Schedule::new(kind, 3, 1, choices);
+        let mut schedule = Schedule::new(kind, 3, 6, choices);
         let (mut left, mut order) = (moves, Vec::new());
         let mut next = 0;
         let mut asked = [None; 3];
@@ -264,8 +264,9 @@ mod tests {
             for seed in 0..3000 {
                 orders.insert(order(*kind, [1, 1, 2], &mut Choices::seeded(seed)));
             }
-            // 4! / 2!
-            assert_eq!(orders.len(), 12, "{}", kind.name());
+            // 4! / 2!; but who has fallen behind comes after all that have not: no 2, 0, 2, 1 and no 2, 1, 2, 0.
+            let all = if *kind == Kind::Priorities { 10 } else { 12 };
+            assert_eq!(orders.len(), all, "{}", kind.name());
         }
     }
 

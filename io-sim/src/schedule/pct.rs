@@ -31,7 +31,7 @@ impl Pct {
     }
 
     fn draw_change(&mut self, choices: &mut Choices) {
-        self.until = Some(choices.choose(Concern::Schedule, self.every * 2)).filter(|until| *until > 0);
+        self.until = choices.choose(Concern::Schedule, self.every * 2).checked_sub(1);
     }
 
     pub(super) fn pick(&mut self, ready: &[Ready], choices: &mut Choices) -> usize {

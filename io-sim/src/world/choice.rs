@@ -155,10 +155,6 @@ impl Choices {
             return 0;
         }
         let lane = concern as usize;
-        if let Some((_, choice)) = self.given.take_if(|(of, _)| *of == concern) {
-            self.made.lanes[lane].push(choice);
-            return choice;
-        }
         let choice = match &mut self.source {
             Source::Nothing => return 0,
             Source::Script(script) => return script.next(n),
@@ -166,6 +162,8 @@ impl Choices {
             Source::Sparse(sparse) => sparse.next(lane, n),
             Source::Tape(tape) => next(tape, lane).filter(|choice| *choice < n).unwrap_or(0),
         };
+        let given = self.given.take_if(|(of, _)| *of == concern);
+        let choice = given.map_or(choice, |(_, given)| given);
         self.made.lanes[lane].push(choice);
         choice
     }
