@@ -340,10 +340,12 @@ impl Machine {
         let intent = intent.or_else(|| overtaken(&active.op, slot.rows.intent.as_ref()));
         slot.verdict = None;
         slot.look_wanted = true;
-        let repairs = |wanted: fn(&Repair) -> bool| matches!(&active.op, Operation::Repair(repair) if wanted(repair));
-        if mutant!(PoweroffForgotten) && repairs(|repair| *repair == Repair::FinishPoweroff)
-            || mutant!(RenameForgotten) && repairs(|repair| matches!(repair, Repair::Rename(_)))
-        {
+        let forgotten = match &active.op {
+            Operation::Repair(Repair::FinishPoweroff) => mutant!(PoweroffForgotten),
+            Operation::Repair(Repair::Rename(_)) => mutant!(RenameForgotten),
+            _ => false,
+        };
+        if forgotten {
             let gone = slot.rows.entries(&slot.text, &Row::Intent(None));
             self.send(Request::Append(gone), Owner::Nobody, None, effects);
         }
