@@ -60,7 +60,7 @@ enum Command {
         seed: Option<u64>,
         /// How long each run is.
         #[arg(long, value_enum, default_value_t)]
-        profile: Length,
+        profile: Profile,
         /// Print what happens.
         #[arg(long)]
         trace: bool,
@@ -89,7 +89,7 @@ enum Command {
         seed: u64,
         /// How long each run is.
         #[arg(long, value_enum, default_value_t)]
-        profile: Length,
+        profile: Profile,
         /// Choices to begin with, as `shrink` writes them; without, those of the seed.
         #[arg(long, value_name = "FILE")]
         choices: Option<PathBuf>,
@@ -132,7 +132,7 @@ struct Many {
     shard: (u64, u64),
     /// How long each run is.
     #[arg(long, value_enum, default_value_t)]
-    profile: Length,
+    profile: Profile,
     /// Print lines of JSON: `{"failed":SEED,"profile","rule","text","steps","requests","seconds"}` as soon as a seed
     /// fails, `{"kept":N,"failed":M}` for the seeds of `--from`, and at last the sums: `seeds`, `hash`, `violations`,
     /// `steps`, `requests`, `lifetimes`, `faults`, `operations`, `sometimes`, `blind`, `seconds`.
@@ -150,36 +150,6 @@ struct Many {
     /// Try the seeds in such a file first.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Length {
-    /// Short runs.
-    #[default]
-    Ci,
-    /// Longer ones.
-    Nightly,
-    /// In which nothing goes wrong and nothing meets.
-    Calm,
-    /// In which nothing goes wrong.
-    Races,
-    /// In which one thing goes wrong.
-    Single,
-    /// In which more goes wrong, and more is asked.
-    Strict,
-}
-
-impl From<Length> for Profile {
-    fn from(length: Length) -> Profile {
-        match length {
-            Length::Ci => Profile::Ci,
-            Length::Nightly => Profile::Nightly,
-            Length::Calm => Profile::Calm,
-            Length::Races => Profile::Races,
-            Length::Single => Profile::Single,
-            Length::Strict => Profile::Strict,
-        }
-    }
 }
 
 /// Fewer seeds than this need not have seen everything.
@@ -240,15 +210,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn repro(seed: u64, profile: Length) -> String {
-    let profile = match profile {
-        Length::Ci => "",
-        Length::Nightly => " --profile nightly",
-        Length::Calm => " --profile calm",
-        Length::Races => " --profile races",
-        Length::Single => " --profile single",
-        Length::Strict => " --profile strict",
-    };
+fn repro(seed: u64, profile: Profile) -> String {
+    let profile = if profile == Profile::Ci { String::new() } else { format!(" --profile {}", profile.name()) };
     format!("xenops-sim replay --seed {seed}{profile} --trace")
 }
 
@@ -288,8 +251,8 @@ impl Many {
     fn known(&self, kept: &Failures) -> bool {
         let mut failed = 0;
         for kept in kept.iter() {
-            let Ok(profile) = Length::from_str(&kept.profile, true) else { continue };
-            let outcome = run::run(kept.seed, Choices::seeded(kept.seed), profile.into(), Trace::default());
+            let Ok(profile) = Profile::from_str(&kept.profile, true) else { continue };
+            let outcome = run::run(kept.seed, Choices::seeded(kept.seed), profile, Trace::default());
             let Some(violation) = &outcome.violation else { continue };
             failed += 1;
             let mut report = Report::default();
@@ -317,7 +280,7 @@ impl Many {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {elapsed} of {duration} {msg}");
         bar.set_style(style.map_err(|error| error.to_string())?);
         let told = AtomicUsize::new(0);
-        let report = farm::run(seeds, self.profile.into(), threads, &|report| {
+        let report = farm::run(seeds, self.profile, threads, &|report| {
             bar.set_position(report.seeds);
             let new = told.swap(report.failures.len(), Ordering::Relaxed);
             let seconds = began.elapsed().as_secs_f64();
@@ -330,7 +293,7 @@ impl Many {
         Ok(report)
     }
 
-    fn tell(&self, failure: &Failure, profile: Length, seconds: f64) {
+    fn tell(&self, failure: &Failure, profile: Profile, seconds: f64) {
         if self.json {
             let mut line = failure.json(&profile.name());
             line["seconds"] = seconds.into();
@@ -338,12 +301,6 @@ impl Many {
         }
         eprintln!("seed {}: {} (after {} inputs)", failure.seed, failure.text, failure.steps);
         eprintln!("  again: {}", repro(failure.seed, profile));
-    }
-}
-
-impl Length {
-    fn name(self) -> String {
-        self.to_possible_value().expect("none is skipped").get_name().to_owned()
     }
 }
 
@@ -426,10 +383,10 @@ fn taped(seed: u64, choices: Option<&Path>) -> Result<Choices, String> {
     Ok(Choices::taped(tape))
 }
 
-fn replay(seed: u64, profile: Length, trace: bool, choices: Option<&Path>, telling: &Telling) -> Result<bool, String> {
+fn replay(seed: u64, profile: Profile, trace: bool, choices: Option<&Path>, telling: &Telling) -> Result<bool, String> {
     let kept = if trace { Trace::kept() } else { telling.trace() };
-    let mut outcome = run::run(seed, taped(seed, choices)?, profile.into(), kept);
-    let again = run::run(seed, taped(seed, choices)?, profile.into(), Trace::default());
+    let mut outcome = run::run(seed, taped(seed, choices)?, profile, kept);
+    let again = run::run(seed, taped(seed, choices)?, profile, Trace::default());
     outcome.trace.iter().for_each(|line| println!("{line}"));
     if let Some(timeline) = outcome.told.take() {
         let choices = choices.map_or_else(String::new, |path| format!(" --choices {}", path.display()));
@@ -469,7 +426,7 @@ fn summary(seed: u64, outcome: &Outcome) -> String {
 
 fn smaller(
     seed: u64,
-    profile: Length,
+    profile: Profile,
     choices: Option<&Path>,
     to: Option<&Path>,
     json: bool,
@@ -477,7 +434,7 @@ fn smaller(
     seconds: u64,
 ) -> Result<bool, String> {
     let (began, time) = (shrink::spent(), std::time::Duration::from_secs(seconds));
-    let Some(found) = shrink::shrink(seed, taped(seed, choices)?, profile.into(), time) else {
+    let Some(found) = shrink::shrink(seed, taped(seed, choices)?, profile, time) else {
         println!("seed {seed} breaks no rule");
         return Ok(true);
     };
@@ -485,7 +442,7 @@ fn smaller(
     let path = to.map_or_else(|| PathBuf::from(format!("seed-{seed}.choices")), Path::to_path_buf);
     let text = serde_json::to_string(&found.tape).map_err(|error| error.to_string())?;
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut outcome = run::run(seed, Choices::taped(found.tape), profile.into(), telling.trace());
+    let mut outcome = run::run(seed, Choices::taped(found.tape), profile, telling.trace());
     let again = format!("{} --choices {}", repro(seed, profile), path.display());
     let told = outcome.told.take();
     let left = format!(

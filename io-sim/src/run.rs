@@ -11,6 +11,8 @@ mod step;
 mod tests;
 mod witness;
 
+pub(crate) use step::take_reply;
+
 use crate::client::{Asked, Client};
 use crate::fault::{Plan, Struck};
 use crate::journal::Journal;

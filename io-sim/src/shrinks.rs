@@ -1,10 +1,11 @@
 //! How far failures shrink: each mutant's first failing seed, in processes of their own, made short.
 
+use crate::mutants::named;
 use crate::shrink::FEW;
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use xenops_core::mutant::{ALL, Mutant};
+use xenops_core::mutant::ALL;
 
 /// `xenops-sim shrinks`
 #[derive(clap::Args)]
@@ -32,8 +33,7 @@ struct Shrunk {
 
 /// Shrink a failure of each mutant. `false` if fewer than 9 of 10 come down to few choices.
 pub fn measure(options: &Options) -> Result<bool, String> {
-    let named = options.names.iter().map(|name| Mutant::named(name).ok_or(format!("no mutant is called {name}")));
-    let mut wanted = named.collect::<Result<Vec<_>, _>>()?;
+    let mut wanted = named(&options.names)?;
     if wanted.is_empty() {
         wanted = ALL.iter().copied().filter(|mutant| mutant.survives().is_none()).collect();
     }

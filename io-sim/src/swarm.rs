@@ -5,6 +5,7 @@ use crate::fleet::{Shape, pick};
 use crate::schedule::Kind;
 use crate::workload::Workload;
 use crate::world::{Choices, Concern, Config, Pace};
+use clap::ValueEnum;
 use std::sync::Arc;
 use xenops_core::backend::Settings;
 use xenops_core::host::DomId;
@@ -12,9 +13,10 @@ use xenops_core::host::time::SECOND;
 use xenops_core::machine::Bounds;
 
 /// How much of everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// Minutes for ten thousand seeds.
+    #[default]
     Ci,
     /// Longer runs.
     Nightly,
@@ -27,6 +29,13 @@ pub enum Profile {
     /// Anything goes wrong, more of it than in other runs, and more is asked of the machine: rules about how long things take,
     /// what is shown meanwhile and what waits for what, which know nothing yet of schedulers and of what stays broken.
     Strict,
+}
+
+impl Profile {
+    /// What command lines call it.
+    pub fn name(self) -> String {
+        self.to_possible_value().expect("none is skipped").get_name().to_owned()
+    }
 }
 
 /// One run's configuration.

@@ -5,6 +5,7 @@ use crate::action::{Action, Target};
 use crate::client::Asked;
 use crate::ledger::{Ended, Key, View};
 use crate::oracle::{Checked, Violation, state};
+use crate::run::take_reply;
 use crate::timeline::Kind as Happens;
 use crate::world::Choices;
 use xenops_core::interface::task::State as TaskState;
@@ -119,11 +120,9 @@ impl State {
     fn give_replies(&mut self, effects: &mut Effects) -> Checked {
         let mut at = 0;
         while at < effects.len() {
-            if matches!(effects[at], Effect::Reply { .. }) {
-                let Effect::Reply { call, reply } = effects.remove(at) else { continue };
-                self.replied(call, reply)?;
-            } else {
-                at += 1;
+            match take_reply(effects, at) {
+                Some((call, reply)) => self.replied(call, reply)?,
+                None => at += 1,
             }
         }
         Ok(())

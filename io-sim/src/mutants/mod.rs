@@ -90,8 +90,7 @@ const WINDOWS: [&str; 6] = [
 
 /// Run the mutants. `false` if one survives of which that was not known, or the machine itself does not live.
 pub fn kill(options: &Options) -> Result<bool, String> {
-    let named = options.names.iter().map(|name| Mutant::named(name).ok_or(format!("no mutant is called {name}")));
-    let mut wanted = named.collect::<Result<Vec<_>, _>>()?;
+    let mut wanted = named(&options.names)?;
     let whole = wanted.is_empty() && options.check.is_none() && !options.mortal;
     if wanted.is_empty() {
         wanted = ALL.to_vec();
@@ -125,6 +124,11 @@ pub fn kill(options: &Options) -> Result<bool, String> {
         well &= sees(&results);
     }
     Ok(well)
+}
+
+/// Those with these names.
+pub fn named(names: &[String]) -> Result<Vec<Mutant>, String> {
+    names.iter().map(|name| Mutant::named(name).ok_or(format!("no mutant is called {name}"))).collect()
 }
 
 fn line(mutant: Mutant, fate: &Result<Fate, String>) -> String {

@@ -104,7 +104,7 @@ impl Run {
                 self.shows(&vm.id, open.step, state.power_state)?;
             }
         }
-        if open.asks() && self.swarm.strict {
+        if open.asks() {
             self.haste.answered(open.mono, self.now().mono)?;
         }
         if let Who::Pool(size) = open.who {
@@ -201,9 +201,7 @@ impl Run {
     fn ended(&mut self, key: Key, how: Ended) -> Checked {
         let mono = self.now().mono;
         let committed = self.ledger.get_mut(key).is_some_and(|op| op.committed);
-        if self.swarm.strict {
-            self.haste.ended(key, how == Ended::Well, committed, mono)?;
-        }
+        self.haste.ended(key, how == Ended::Well, committed, mono)?;
         let view = View { world: &self.world, shelf: &self.shelf, swarm: &self.swarm };
         let op = self.ledger.ended(key, how, &view)?;
         if let Some(op) = op {

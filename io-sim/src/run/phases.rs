@@ -91,7 +91,7 @@ impl Run {
             repeat: false,
             cut: false,
             ledger: Ledger::new(swarm.shapes.len()).on(swarm.is_odd()),
-            haste: Haste::new(swarm.is_odd()),
+            haste: Haste::new(swarm.is_odd()).only(swarm.strict),
             begins: BTreeMap::new(),
             traffic: Traffic::new(swarm.workers),
             shown: Shown::new(swarm.shapes.len()),

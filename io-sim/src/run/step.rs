@@ -12,7 +12,7 @@ use crate::world::{Breach, Fate};
 use std::hash::{Hash, Hasher};
 use xenops_core::host::time::{MILLISECOND, SECOND};
 use xenops_core::host::{DomainAct, Entry, Fault, Outcome, Reply, Request, StorageCall, Token};
-use xenops_core::interface::Call;
+use xenops_core::interface::{Answer, Call, Error};
 use xenops_core::machine::effect::straggler_token;
 use xenops_core::machine::{CallId, ClientId, Effect, EffectId, Effects, Input, Landing, Machine};
 use xenops_core::recovery::{Goal, Intent};
@@ -179,11 +179,9 @@ impl Run {
         while at < effects.len() {
             self.trace.wanted(self.world.now().mono, self.steps, &effects[at], &self.machine);
             self.hash_effect(&effects[at]);
-            if matches!(effects[at], Effect::Reply { .. }) {
-                let Effect::Reply { call, reply } = effects.remove(at) else { continue };
-                self.replied(call, reply)?;
-            } else {
-                at += 1;
+            match take_reply(effects, at) {
+                Some((call, reply)) => self.replied(call, reply)?,
+                None => at += 1,
             }
         }
         Ok(())
@@ -193,14 +191,16 @@ impl Run {
         if let Request::Domain(domid, DomainAct::Destroy) = request {
             self.domains.destroys(*domid, &self.world)?;
         }
+        if !self.swarm.strict {
+            return Ok(());
+        }
         let ledger = &self.ledger;
         let starts = |place: usize| {
             let mut ops = ledger.pending_of(place);
             let first = ops.next().map(|op| op.asked.action);
             matches!(first, Some(Action::VmStart | Action::VmResume)) && ops.next().is_none()
         };
-        let lawful = self.traffic.departs(effect, request, &self.domains, starts);
-        if self.swarm.strict { lawful } else { Ok(()) }
+        self.traffic.departs(effect, request, &self.domains, starts)
     }
 
     fn start(&mut self, effect: EffectId, request: Request) {
@@ -446,3 +446,12 @@ fn hash_outcome(outcome: &Outcome, hash: &mut xenops_core::host::hash::Fingerpri
 
 /// The shortest time that something which is paced may take.
 pub(super) const MOMENT: u64 = MILLISECOND;
+
+/// The reply at this place, which is taken out, if there is one.
+pub(crate) fn take_reply(effects: &mut Effects, at: usize) -> Option<(CallId, Result<Answer, Error>)> {
+    if !matches!(effects[at], Effect::Reply { .. }) {
+        return None;
+    }
+    let Effect::Reply { call, reply } = effects.remove(at) else { return None };
+    Some((call, reply))
+}

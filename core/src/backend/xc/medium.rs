@@ -32,11 +32,9 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         Disk::Local(path) => path.clone(),
         Disk::Vdi(vdi) => {
             let private = paths::private(&context.text, drive.kind, drive.devid);
-            let named = [("dp-id", vbd::datapath(domid, device)), ("vdi-id", vdi.clone())];
             let mut batch = Batch::new();
-            for (key, value) in named {
-                batch.write(paths::below(&private, key), value);
-            }
+            batch.write(paths::below(&private, "dp-id"), vbd::datapath(domid, device));
+            batch.write(paths::below(&private, "vdi-id"), vdi);
             // A file that is in the drive still would have this look like an insert that is over.
             batch.remove(paths::below(&drive.backend_path(), "vdi"));
             store(host, &drive, batch).await?;
@@ -50,17 +48,15 @@ pub(super) async fn insert(host: &Host, device: &str, disk: &Disk) -> Result<(),
         device_model::ask(host, domid, "blockdev-change-medium", medium).await?;
         record(host, device, drive.devid, Some(path)).await?;
     } else {
-        write(host, &drive, [(paths::below(&drive.backend_path(), "params"), format!("aio:{path}"))]).await?;
+        write(host, &drive, "params", format!("aio:{path}")).await?;
     }
-    write(host, &drive, [(paths::below(&drive.backend_path(), "vdi"), vbd::json(disk))]).await
+    write(host, &drive, "vdi", vbd::json(disk)).await
 }
 
-/// Write keys of a drive that is still plugged.
-async fn write<const N: usize>(host: &Host, drive: &Device, keys: [(String, String); N]) -> Result<(), Failure> {
+/// Write a key of the back end of a drive that is still plugged.
+async fn write(host: &Host, drive: &Device, key: &str, value: String) -> Result<(), Failure> {
     let mut batch = Batch::new();
-    for (path, value) in keys {
-        batch.write(path, value);
-    }
+    batch.write(paths::below(&drive.backend_path(), key), value);
     store(host, drive, batch).await
 }
 
