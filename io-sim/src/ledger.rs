@@ -351,7 +351,11 @@ impl Ledger {
         // Its image is durable, and only that could not be said any more: it is suspended after all.
         let image = view.world.images().get(&view.swarm.shapes[op.asked.place].image());
         let durable = image.is_some_and(|image| image.complete() && image.synced == image.parts.len());
-        let suspended = op.asked.action == VmSuspend && durable;
+        // Or what may yet complete it is waited for before the guest runs on.
+        let waits = |domain: &Domain| {
+            domain.info.shutdown == Some(ShutdownCode::Suspend) && state::is_complete(view.world, domid, domain)
+        };
+        let suspended = op.asked.action == VmSuspend && (durable || domain.is_some_and(waits));
         if still || suspended || (op.asked.action == VmPause && domain.is_some_and(paused)) {
             return Ok(());
         }
@@ -375,8 +379,10 @@ impl Ledger {
         let wanted = view.shelf.of(id).is_some_and(|records| records.intent.is_some());
         // So is what it has asked for and not waited for to the end.
         let late = |(domid, _): &(DomId, &Domain)| view.world.will_act_on(*domid);
-        let alone =
-            living.next().is_none() && !self.places[place].doomed && !wanted && !intact.as_ref().is_some_and(late);
+        // And what its guest's own reset in place, of which nobody is told, has it do.
+        let resets = intact.is_some_and(|(domid, _)| self.places[place].restarts == Some(domid));
+        let disturbed = self.places[place].doomed || wanted || resets || intact.as_ref().is_some_and(late);
+        let alone = living.next().is_none() && !disturbed;
         self.places[place].intact = intact.map(|(domid, _)| domid).filter(|_| alone);
     }
 

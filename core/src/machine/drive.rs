@@ -335,7 +335,8 @@ impl Machine {
 
     /// What is wanted is durable before the first effect.
     fn write_intent(&mut self, vm: u64, active: Box<Active>, effects: &mut Effects) {
-        let intent = active.op.intent(active.domid, self.now);
+        let before = self.slot(vm).rows.intent.as_ref();
+        let intent = active.op.intent(active.domid, self.now, before);
         let slot = self.slot_mut(vm);
         let intent = intent.or_else(|| overtaken(&active.op, slot.rows.intent.as_ref()));
         slot.verdict = None;

@@ -27,12 +27,14 @@ impl Operation {
         }
     }
 
-    /// The intent to write before its first effect. `domid` is the VM's domain as last seen.
-    pub fn intent(&self, domid: Option<DomId>, now: Now) -> Option<Intent> {
+    /// The intent to write before its first effect, over the one that is there. `domid` is the VM's domain as last seen.
+    pub fn intent(&self, domid: Option<DomId>, now: Now, before: Option<&Intent>) -> Option<Intent> {
         let goal = self.goal()?;
         // A restart was decided on; what it restarts from may be gone already.
         let repairs = matches!(self, Operation::Repair(_));
-        let committed = matches!(goal, Goal::Remove | Goal::Rename(_)) || repairs && !mutant!(RestartUncommitted);
+        let begun = || before.is_some_and(|before| goal == Goal::Poweroff && before.takes_apart(domid));
+        let committed =
+            matches!(goal, Goal::Remove | Goal::Rename(_)) || repairs && !mutant!(RestartUncommitted) || begun();
         let domid = domid.filter(|_| !(repairs && mutant!(RestartForgetsDomain)));
         Some(Intent { goal, committed, abandoned: false, domid, boot: now.boot })
     }
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_undone_is_committed_at_once() {
-        let committed = |op: Operation| op.intent(Some(3), Now::default()).is_some_and(|intent| intent.committed);
+        let committed = |op: Operation| op.intent(Some(3), Now::default(), None).is_some_and(|intent| intent.committed);
         assert!(committed(Operation::Remove));
         assert!(committed(Operation::Atomic(Box::new(MicroOp::VmRename(
             "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap()
@@ -116,6 +118,24 @@ mod tests {
             Operation::Resume { disk: Disk::Local("/image".into()) },
         ] {
             assert!(op.goal().is_some() && !committed(op));
+        }
+    }
+
+    #[test]
+    fn a_poweroff_goes_on_with_what_one_before_has_begun() {
+        let poweroff = Operation::Poweroff { timeout: None };
+        let before = |goal, committed| Intent { goal, committed, abandoned: true, domid: Some(3), boot: 0 };
+        let cases = [
+            (Some(before(Goal::Poweroff, true)), Some(3), true),
+            (Some(before(Goal::Reboot, true)), Some(3), true),
+            (Some(before(Goal::Reboot, true)), Some(4), false),
+            (Some(before(Goal::Suspend(Disk::Local("/image".into())), true)), Some(3), false),
+            (Some(before(Goal::Poweroff, false)), Some(3), false),
+            (None, Some(3), false),
+        ];
+        for (before, domid, committed) in cases {
+            let intent = poweroff.intent(domid, Now::default(), before.as_ref()).unwrap();
+            assert_eq!(intent.committed, committed, "{before:?}");
         }
     }
 

@@ -24,6 +24,13 @@ pub struct Intent {
     pub boot: u64,
 }
 
+impl Intent {
+    /// Whether it has begun to take this domain apart: there is no way back for it, whoever goes on.
+    pub fn takes_apart(&self, domid: Option<DomId>) -> bool {
+        self.committed && self.domid == domid && matches!(self.goal, Goal::Poweroff | Goal::Reboot)
+    }
+}
+
 impl Goal {
     /// Whether the VM is known by something else afterwards, or by nothing.
     pub fn changes_identity(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::workload::Standing;
 use crate::world::World;
 use crate::world::guest::Life;
 use crate::world::hypervisor::Domain;
-use xenops_core::host::{DomId, Uuid};
+use xenops_core::host::{DomId, Flavour, Role, Uuid};
 
 /// The domains of a VM that are not being torn down.
 pub fn living(world: &World, vm: Uuid) -> impl Iterator<Item = (DomId, &Domain)> {
@@ -23,7 +23,10 @@ pub fn is_complete(world: &World, domid: DomId, domain: &Domain) -> bool {
 
 /// Its guest runs, or could.
 pub fn is_intact(world: &World, domid: DomId, domain: &Domain) -> bool {
-    is_complete(world, domid, domain) && domain.info.runnable() && matches!(domain.guest.life, Life::Booting | Life::Up)
+    let lives = matches!(domain.guest.life, Life::Booting | Life::Up);
+    // A client that makes its domain step by step may leave this one out, and let it run.
+    let modelled = domain.flavour != Flavour::Hvm || world.processes().of(domid, Role::DeviceModel).next().is_some();
+    is_complete(world, domid, domain) && domain.info.runnable() && lives && modelled
 }
 
 /// By which of its names a VM goes, and how it stands.

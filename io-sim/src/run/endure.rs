@@ -104,8 +104,15 @@ impl Run {
 
     /// One of these VMs that is not at rest, and why not.
     fn restless_one(&self, of: impl Fn(usize) -> bool) -> Option<(usize, String)> {
-        let places = (0..self.swarm.shapes.len()).filter(|place| of(*place));
+        let places = (0..self.swarm.shapes.len()).filter(|place| of(*place) && !self.sleeps(*place));
         places.into_iter().find_map(|place| Some((place, self.why_restless(place)?)))
+    }
+
+    /// A guest that sleeps runs no script until somebody wakes it; that is waited for for a day.
+    fn sleeps(&self, place: usize) -> bool {
+        let hypervisor = self.world.hypervisor();
+        let domids = self.swarm.shapes[place].ids.into_iter().flat_map(|id| hypervisor.of(id));
+        domids.filter_map(|domid| hypervisor.get(domid)).any(|domain| domain.guest.asleep)
     }
 
     fn unexcused(&self, place: usize, why: &str) -> Violation {

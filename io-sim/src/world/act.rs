@@ -105,7 +105,7 @@ impl World {
         Ok(Reply::Unit)
     }
 
-    fn wake(&mut self, domid: DomId) {
+    pub(super) fn wake(&mut self, domid: DomId) {
         if let Some(domain) = self.hypervisor.get_mut(domid) {
             domain.guest.asleep = false;
             self.guest_catches_up(domid);

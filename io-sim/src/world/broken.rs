@@ -56,9 +56,12 @@ impl World {
         self.broken.push(broken);
     }
 
-    /// All is mended. What was never answered was never done.
+    /// All is mended, and guests that sleep are woken. What was never answered was never done.
     pub fn mend(&mut self) {
         self.broken.clear();
+        let asleep = self.hypervisor.iter().filter(|(_, domain)| domain.guest.asleep);
+        let asleep: Vec<DomId> = asleep.map(|(domid, _)| domid).collect();
+        asleep.into_iter().for_each(|domid| self.wake(domid));
         let stuck = |(effect, flight): (&u64, &super::effect::Flight)| {
             matches!(flight.stage, Stage::Stuck(_)).then_some(*effect)
         };

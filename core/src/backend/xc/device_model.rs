@@ -83,6 +83,11 @@ pub(super) async fn is_started(host: &Host, domid: DomId) -> Result<bool, Failur
 /// The directory that tells of it is there first, so that a QEMU of which nobody has heard yet is found.
 async fn start(host: &Host, domid: DomId, args: Vec<String>) -> Result<(), Failure> {
     let context = host.context();
+    // A second one would take the disks from the first, which the guest has.
+    let serving = host.request(Request::Processes(domid)).await?;
+    if matches!(serving, Reply::Roles(roles) if roles.contains(&Role::DeviceModel)) {
+        return Err(internal(format!("domain {domid} has a device model already")));
+    }
     let mut batch = Batch::new();
     batch.mkdir(paths::device_model(domid), Perms::dom0());
     host.store(batch).await?;

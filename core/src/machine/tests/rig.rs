@@ -207,7 +207,7 @@ impl Rig {
         let mut active = self.machine.active(vm, op, Some(task), steps);
         active.domid = self.domid;
         let slot = self.machine.slot_mut(vm);
-        slot.rows.intent = active.op.intent(None, now);
+        slot.rows.intent = active.op.intent(None, now, None);
         slot.look_wanted = true;
         slot.job = Job::Run(active);
         self.machine.run(vm, &mut self.effects);

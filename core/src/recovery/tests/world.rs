@@ -161,7 +161,7 @@ impl World {
     /// An operation as far as it comes.
     pub(super) fn attempt(&mut self, op: &Operation, fuel: &mut Fuel) -> Result<(), Stopped> {
         let domid = self.seen.living().next().map(|domain| domain.info.domid);
-        self.intent = op.intent(domid, self.now).or(self.intent.take());
+        self.intent = op.intent(domid, self.now, self.intent.as_ref()).or(self.intent.take());
         for step in plan(op, &self.subject) {
             self.step(&step, fuel)?;
         }
