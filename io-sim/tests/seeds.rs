@@ -28,10 +28,11 @@ const OLD: [(u64, &str); 15] = [
 ];
 
 /// Those since then.
-const KEPT: [(u64, &str); 8] = [
+const KEPT: [(u64, &str); 9] = [
     (50_037_075, "a power-off that had begun was asked for once more and cancelled: its half was taken for undone"),
     (50_002_260, "the same"),
     (40_002_066, "a client had a second device model started beside the first, whose disks it took"),
+    (51_025_319, "a device that was removed from a suspended vm was still flagged as one that its resume plugs"),
     (40_002_877, "of the simulator: a suspend that failed while what might yet complete its image had not ended"),
     (40_004_113, "the same"),
     (50_019_274, "the same"),

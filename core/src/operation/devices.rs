@@ -2,7 +2,7 @@
 
 use super::{Step, Subject};
 use crate::backend::MicroOp;
-use crate::interface::{Vbd, Vif, vbd};
+use crate::interface::{Metadata, Vbd, Vif, vbd};
 use std::sync::Arc;
 
 fn set_vbd(device: &str, active: bool) -> Step {
@@ -140,6 +140,23 @@ pub(super) fn forsake(subject: &Subject, device: &str) -> Option<Step> {
 pub(super) fn forsake_unless(subject: &Subject, stays: impl Fn(&Vbd) -> bool) -> Option<Step> {
     let disks = subject.vbds.iter().filter(|vbd| vbd.backend.is_some() && !stays(vbd));
     Step::parallel("VBD.epoch_end", disks.map(|vbd| MicroOp::VbdForsake(vbd.id.device.clone()).into()).collect())
+}
+
+pub(super) fn remove_vbd(subject: &Subject, device: &str) -> Vec<Step> {
+    forsake(subject, device).into_iter().chain([set_vbd(device, false)]).collect()
+}
+
+pub(super) fn remove_vif(device: &str) -> Vec<Step> {
+    vec![set_vif(device, false)]
+}
+
+/// Devices that the VM has and an import has not.
+pub(super) fn unflag_missing(subject: &Subject, metadata: &Metadata) -> Option<Step> {
+    let vbd = |vbd: &&Arc<Vbd>| !metadata.vbds.iter().any(|new| new.id.device == vbd.id.device);
+    let vif = |vif: &&Arc<Vif>| !metadata.vifs.iter().any(|new| new.id.device == vif.id.device);
+    let vbds = subject.vbds.iter().filter(vbd).map(|vbd| set_vbd(&vbd.id.device, false));
+    let vifs = subject.vifs.iter().filter(vif).map(|vif| set_vif(&vif.id.device, false));
+    Step::parallel("Devices.deactivate", vbds.chain(vifs).collect())
 }
 
 pub(super) fn eject(drives: &[String]) -> Option<Step> {

@@ -29,15 +29,18 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
         Operation::VifHotunplug(device, force) => devices::unplug_vif(device, *force),
         Operation::Atomic(op) => atomic(op),
         Operation::Remove => vec![MicroOp::VmRemove.into()],
-        // A disk that was unplugged from a guest that runs on has its epoch still, and only the row names it.
-        Operation::RemoveVbd(device) => devices::forsake(subject, device).into_iter().collect(),
+        // A disk that was unplugged from a guest that runs on has its epoch still, and only the row names it; a suspended
+        // VM's device is flagged as one that its resume plugs.
+        Operation::RemoveVbd(device) => devices::remove_vbd(subject, device),
+        Operation::RemoveVif(device) => devices::remove_vif(device),
         Operation::ReplaceVbd(new) => devices::forsake(subject, &new.id.device).into_iter().collect(),
         Operation::Rename(to) => vec![MicroOp::VmRename(*to).into()],
         Operation::ImportMetadata(metadata) => {
             let stays = |vbd: &Vbd| metadata.vbds.iter().any(|new| new.backend == vbd.backend);
-            devices::forsake_unless(subject, stays).into_iter().collect()
+            let forsake = devices::forsake_unless(subject, stays);
+            forsake.into_iter().chain(devices::unflag_missing(subject, metadata)).collect()
         }
-        Operation::RemoveVif(_) | Operation::CheckState => Vec::new(),
+        Operation::CheckState => Vec::new(),
         Operation::Repair(wanted) => repair(wanted, subject),
     }
 }

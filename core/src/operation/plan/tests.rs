@@ -262,6 +262,9 @@ fn devices() {
     shows(Operation::VbdHotunplug("xvdc".into(), false), &full(), "VBD_unplug xvdc\nVBD_set_active xvdc false");
     shows(Operation::VifHotplug("2".into()), &full(), "VIF_set_active 2 true\nVIF_plug 2");
     shows(Operation::VifHotunplug("2".into(), true), &full(), "VIF_unplug 2 force\nVIF_set_active 2 false");
+    shows(Operation::RemoveVif("0".into()), &full(), "VIF_set_active 0 false");
+    let removed = "VBD_epoch_end xvda\nVBD_set_active xvda false";
+    shows(Operation::RemoveVbd("xvda".into()), &plain(), removed);
 }
 
 #[test]
