@@ -7,7 +7,7 @@ use crate::world::fate::refusal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use xenops_core::host::store::Guard;
-use xenops_core::host::{Batch, DomId, DomainAct, Fault, ImageRecord, Outcome, Reply, Request};
+use xenops_core::host::{Batch, DomId, DomainAct, Fault, ImageRecord, Outcome, Reply, Request, Role};
 
 pub(super) fn not(why: impl Into<String>) -> Verdict {
     Verdict::Not(why.into())
@@ -84,13 +84,27 @@ impl Admission {
             }
             (Request::Domain(_, DomainAct::HasPvCallback), Reply::Flag(_), Reply::Flag(_)) => Verdict::by(By::Guest),
             (Request::Hooks(_), Reply::Names(_), Reply::Names(_)) => Verdict::by(By::Host),
+            (Request::Processes(domid), Reply::Roles(real), Reply::Roles(ours))
+                if !self.is_own(*domid) && *real == [Role::DeviceModel] && ours.is_empty() =>
+            {
+                self.world.bring_model(*domid);
+                Verdict::by(By::Others)
+            }
             (Request::Processes(_), Reply::Roles(real), Reply::Roles(ours)) => {
                 // Whoever has ended in one has not yet in the other, or the other way round.
                 let subset = real.iter().all(|role| ours.contains(role)) || ours.iter().all(|role| real.contains(role));
                 if subset { Verdict::by(By::Time) } else { not(format!("{real:?}; the model: {ours:?}")) }
             }
             (Request::Qmp(..), Reply::Text(real), Reply::Text(ours)) => same_form(real, ours),
-            // Who wrote an image that was there before is told in it.
+            // Whether the guest of an image that was there before had a device model, and who wrote it, is told in it.
+            (
+                Request::ReadImage(stream),
+                Reply::Image(Some(ImageRecord::QemuTrad)),
+                Reply::Image(Some(ImageRecord::EndOfImage)),
+            ) if self.early_images > 0 => {
+                self.world.bring_device_state(*stream);
+                Verdict::by(By::Others)
+            }
             (
                 Request::ReadImage(_),
                 Reply::Image(Some(ImageRecord::Xenops(_))),

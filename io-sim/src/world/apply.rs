@@ -187,9 +187,16 @@ impl World {
 
     fn read_image(&mut self, stream: Handle) -> Result<Reply, Fault> {
         let record = self.images.read(stream)?;
-        if let (Some(ImageRecord::QemuTrad), Some(domid)) = (&record, self.images.domain_of(stream)) {
-            self.disk.left.insert(format!("/var/run/xen/qemu-resume.{domid}"));
+        if record == Some(ImageRecord::QemuTrad) {
+            self.unpack_device_state(stream);
         }
         Ok(Reply::Image(record))
+    }
+
+    /// Where QEMU looks for it when it starts.
+    pub(super) fn unpack_device_state(&mut self, stream: Handle) {
+        if let Some(domid) = self.images.domain_of(stream) {
+            self.disk.left.insert(format!("/var/run/xen/qemu-resume.{domid}"));
+        }
     }
 }

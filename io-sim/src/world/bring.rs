@@ -6,7 +6,7 @@ use super::guest::Life;
 use super::image::Saved;
 use super::traits::Traits;
 use super::world::World;
-use xenops_core::host::{DomId, DomainInfo, Exit, Handle, Memory, ShutdownCode};
+use xenops_core::host::{DomId, DomainInfo, Exit, Handle, ImageRecord, Memory, ShutdownCode};
 use xenops_core::interface::Disk;
 
 impl World {
@@ -106,6 +106,17 @@ impl World {
         let traits = Traits::default();
         let saved = Saved { lineage: self.lineages.born(), generation: 0, pages: 1, below: 0, traits };
         self.images.bring(disk, saved);
+    }
+
+    /// The record that comes next in an image is its device model's state.
+    pub fn bring_device_state(&mut self, stream: Handle) {
+        self.images.bring_before(stream, ImageRecord::QemuTrad);
+        self.unpack_device_state(stream);
+    }
+
+    /// A device model serves a domain, whoever has started it.
+    pub fn bring_model(&mut self, domid: DomId) {
+        self.processes.bring_model(domid);
     }
 
     /// The host has this memory.

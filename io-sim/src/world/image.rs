@@ -153,6 +153,16 @@ impl Images {
         self.files.insert(disk.clone(), Image { parts, synced });
     }
 
+    /// The record that was read last is this one, and what was read comes after it.
+    pub(super) fn bring_before(&mut self, handle: Handle, record: ImageRecord) {
+        if let Ok((stream, image)) = self.open_stream(handle, ImageMode::Restore)
+            && let Some(last) = stream.at.checked_sub(1)
+        {
+            image.parts.insert(last, Part::Record(record));
+            image.synced += 1;
+        }
+    }
+
     pub(super) fn hand_over(&mut self, handle: Handle, domid: DomId) {
         if let Some(stream) = self.streams.get_mut(&handle) {
             stream.domid = Some(domid);

@@ -101,6 +101,18 @@ impl Processes {
         pid
     }
 
+    /// A device model that an earlier daemon has started, under a number that no daemon gives.
+    pub(super) fn bring_model(&mut self, domid: DomId) {
+        let process = Handle(u64::MAX - u64::from(domid));
+        let (role, program) = (Role::DeviceModel, String::new());
+        let (args, env, domid) = (Vec::new(), Vec::new(), Some(domid));
+        let pid = self.add(Spawn { process, role, domid, program, args, env, scratch: None, stream: None });
+        self.handles.remove(&process);
+        if let Some(running) = self.all.get_mut(&pid) {
+            (running.ready, running.of_this_daemon) = (true, false);
+        }
+    }
+
     fn ended(&mut self, pid: u32) {
         let Some(domid) = self.all.get(&pid).and_then(|process| process.spawn.domid) else { return };
         if let Some(pids) = self.by_domain.get_mut(&domid) {
