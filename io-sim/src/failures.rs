@@ -43,11 +43,11 @@ impl Kept {
 pub struct Failures(Vec<Kept>);
 
 impl Failures {
-    /// Those in a file; none where there is no file.
-    pub fn read(path: &Path) -> Result<Failures, String> {
+    /// Those in a file; `None` where there is no file.
+    pub fn read(path: &Path) -> Result<Option<Failures>, String> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Failures::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
         let lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -56,7 +56,7 @@ impl Failures {
         for kept in kept.map_err(|error| format!("{}: {error}", path.display()))? {
             failures.add(kept);
         }
-        Ok(failures)
+        Ok(Some(failures))
     }
 
     /// One more, or what became of one that is known.
@@ -102,9 +102,9 @@ mod tests {
         assert_eq!(seeds(&failures), [1, 2, 3]);
         let path = std::env::temp_dir().join(format!("xenops-failures-{}", std::process::id()));
         failures.write(&path).unwrap();
-        assert_eq!(Failures::read(&path).unwrap(), failures);
+        assert_eq!(Failures::read(&path).unwrap().as_ref(), Some(&failures));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(Failures::read(&path).unwrap(), Failures::default(), "no file is no failure");
+        assert_eq!(Failures::read(&path).unwrap(), None, "no file is no error");
         (0..1000).for_each(|seed| failures.add(kept(seed, 1000 - seed)));
         assert_eq!((failures.iter().count(), seeds(&failures)[0]), (MOST, 999));
     }

@@ -219,11 +219,12 @@ impl Many {
     fn run(&self) -> Result<bool, String> {
         let mut failures = Failures::default();
         if let Some(path) = &self.failures {
-            failures = Failures::read(path)?;
+            failures = Failures::read(path)?.unwrap_or_default();
         }
         let mut well = true;
         if let Some(path) = &self.from {
-            well = self.known(&Failures::read(path)?);
+            let known = Failures::read(path)?;
+            well = self.known(&known.ok_or_else(|| format!("{}: there is no such file", path.display()))?);
         }
         if let Some(seeds) = self.seeds.clone().filter(|_| well || self.keep_going) {
             let began = Instant::now();

@@ -34,7 +34,8 @@ pub(super) fn told(rule: &str) -> &'static str {
         "L3" => "When nothing goes wrong any more, all comes to rest.",
         "L4" => {
             "At rest, each VM is in a sensible state: off, running, paused, or suspended with a complete image; \
-                 nothing is half done, and nothing waits to be repaired."
+                 nothing is half done, and nothing waits to be repaired. An operation that fails before its point of \
+                 no return does not cost a running VM its domain."
         }
         "L5" => {
             "A VM that ran well, and of which nobody wanted anything, is not disturbed: not by a crash of the daemon \
