@@ -11,6 +11,8 @@ use xenops_core::machine::EffectId;
 struct Sent {
     /// Whose it is: a place in the fleet.
     place: Option<usize>,
+    /// The domain that it asks something of Xen for.
+    on: Option<DomId>,
     /// It is done with a worker of the pool.
     pooled: bool,
     /// It makes a domain, which is nobody's yet.
@@ -66,6 +68,7 @@ impl Traffic {
         let sent = match request {
             Request::CreateDomain(spec) => Sent {
                 place: domains.named(spec.handle),
+                on: None,
                 pooled: true,
                 makes: true,
                 unpauses: false,
@@ -77,7 +80,8 @@ impl Traffic {
                 let pooled = matches!(request, Request::Storage(StorageCall::Attach { .. }));
                 let place = domains.place(domid);
                 let unpauses = matches!(request, Request::Domain(_, DomainAct::Unpause));
-                Sent { place, pooled, makes: false, unpauses, writes: None, late: false }
+                let on = matches!(request, Request::Domain(..)).then_some(domid);
+                Sent { place, on, pooled, makes: false, unpauses, writes: None, late: false }
             }
         };
         let sent = self.in_order(request, sent, starts)?;
@@ -137,6 +141,9 @@ impl Traffic {
     pub fn happened(&mut self, event: &Event, nobody_asked: bool) -> Checked {
         if matches!(event.what, What::Gone(..)) {
             self.readers.remove(&event.domid);
+            // There is nothing left that they could do.
+            let moot = self.sent.values_mut().filter(|sent| sent.on == Some(event.domid));
+            moot.for_each(|sent| sent.place = None);
         }
         let makes = event.what == What::Made;
         if self.late == 0 || !(makes || event.what == What::Unpaused && nobody_asked) {

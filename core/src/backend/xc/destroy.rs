@@ -8,6 +8,7 @@
 use super::device::{self, Device};
 use super::{device_model, guest, paths, vbd, vif};
 use crate::backend::{Failure, Host, MicroOp, Product};
+use crate::host::store::Guard;
 use crate::host::time::SECOND;
 use crate::host::{Batch, DomId, DomainAct, DomainInfo, Fault, Found, Query, Reply, Request, StorageCall, Uuid};
 
@@ -150,10 +151,12 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     if !devices.is_empty() || served {
         released = release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
     }
-    if devices.len() > TURN && released.is_ok() {
+    // Its back ends had their time: what was read before is old, and the number may be another domain's by now.
+    if !devices.is_empty() && released.is_ok() {
         return Ok(false);
     }
-    if alive.is_some() && !mutant!(Canary) {
+    let ours = alive.is_some() && (devices.is_empty() || has(host, domid).await?);
+    if ours && !mutant!(Canary) {
         unless_gone(host.domain(domid, DomainAct::Destroy).await)?;
     }
     // What could not be released stays listed: somebody must come back for it.
@@ -161,8 +164,12 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     if !release_storage(host, domid).await? {
         return Ok(false);
     }
-    forget(host, domid, beside).await?;
-    Ok(!beside)
+    Ok(forget(host, domid, named, beside).await? && !beside)
+}
+
+/// Whether a domain is still the VM's, or nobody's.
+async fn has(host: &Host, domid: DomId) -> Result<bool, Failure> {
+    Ok(host.find_domains(host.context().id).await?.iter().any(|info| info.domid == domid))
 }
 
 /// A domain that is gone meanwhile needs no destroying.
@@ -232,10 +239,11 @@ async fn release_storage(host: &Host, domid: DomId) -> Result<bool, Failure> {
     Ok(datapaths.len() <= TURN)
 }
 
-/// Nothing is left but what xenstore says of it: remove that, at once.
-async fn forget(host: &Host, domid: DomId, beside: bool) -> Result<(), Failure> {
+/// Nothing is left but what xenstore says of it: remove that, at once. `false`: that is another domain's by now.
+async fn forget(host: &Host, domid: DomId, named: bool, beside: bool) -> Result<bool, Failure> {
     let uuid = &host.context().text;
-    let mut batch = Batch::new();
+    let (mut batch, owner) = (Batch::new(), paths::owner(domid));
+    batch.guard(if named { Guard::Equals(owner, paths::vm(uuid)) } else { Guard::Absent(owner) });
     batch.remove(paths::domain(domid)).remove(paths::hidden(domid)).remove(paths::libxl(domid));
     for kind in device::KINDS.into_iter().chain(OTHER_KINDS) {
         batch.remove(paths::backends(kind, domid));
@@ -244,5 +252,5 @@ async fn forget(host: &Host, domid: DomId, beside: bool) -> Result<(), Failure> 
     batch.remove(paths::device_model(domid)).remove(paths::tasks(domid));
     batch.remove(if beside { paths::hotplugs(uuid, domid) } else { paths::scratch(uuid) });
     batch.remove(paths::vm_domain(uuid, domid));
-    host.store(batch).await.map(|_| ())
+    host.store(batch).await
 }

@@ -350,6 +350,9 @@ fn a_destruction_leaves_nothing() {
         wait exited
         forget process
         store -7/device -back/vif -0/error -7/error -7/xenserver -scratch/hotplug -scratch/private -hidden/7 (8)
+        become VmDestroy
+        find domains
+        read 9
         domain 7 Destroy
         list vbd/7/
         store -7 -hidden/7 -/libxl -back/vbd -0/error -back/qdisk -back/vif -back/vbd3 -back/9pfs -back/console \
