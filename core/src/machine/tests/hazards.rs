@@ -1,6 +1,6 @@
 //! Hazards of the manual's list that hold by the machine's shape, by their numbers.
 
-use super::rig::{A, B, C, Rig, vm};
+use super::rig::{A, B, C, Open, Rig, vm};
 use crate::backend::xc::create::fresh_extra;
 use crate::backend::{Hook, MicroOp};
 use crate::host::time::SECOND;
@@ -192,6 +192,21 @@ fn h29_who_waits_takes_no_worker() {
     rig.holds = |request| request.is_wait() || matches!(request, Request::CreateDomain(_));
     rig.task(Call::VmStart { id: C.to_owned(), paused: false });
     assert_eq!(rig.open.len(), 3, "the one worker is free: {:?}", rig.open);
+}
+
+// Fails when `stop` forgets what waits for a worker whoever it is of.
+#[test]
+fn h39_a_cancellation_takes_back_what_waits_for_a_worker_of_its_own_vm_only() {
+    let mut rig = Rig::new(1, &[A, B, C]);
+    rig.holds = |request| matches!(request, Request::CreateDomain(_));
+    let [_, b, c] = [A, B, C].map(|id| rig.task(Call::VmStart { id: id.to_owned(), paused: false }));
+    assert_eq!(rig.open.len(), 1, "there is one worker: {:?}", rig.open);
+    rig.cancel(c);
+    assert!(rig.is_cancelled(c) && rig.is_pending(b));
+    let first = rig.open[0].effect;
+    rig.done(first, Outcome::Refused(Fault::NoMemory(0)));
+    let made = |open: &Open| matches!(&open.request, Request::CreateDomain(spec) if spec.handle.text() == B);
+    assert!(rig.open.len() == 1 && rig.open.iter().all(made), "{:?}", rig.open);
 }
 
 // Fails when `power_state` does not ask whether the VM reboots.
