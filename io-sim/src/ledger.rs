@@ -343,7 +343,11 @@ impl Ledger {
     /// What failed before its point of no return left alone what ran.
     fn undisturbed(&self, op: &Op, view: &View) -> Checked {
         let place = &self.places[op.asked.place];
-        let Some(domid) = op.intact.filter(|_| place.disturbed <= op.seq && !op.committed) else { return Ok(()) };
+        // Who does not ask may not have been told that there was no way back: it is on record.
+        let records = view.swarm.shapes[op.asked.place].ids.iter().filter_map(|id| view.shelf.of(*id));
+        let committed = op.committed
+            || records.filter_map(|records| records.intent.as_ref()).any(|intent| intent.takes_apart(op.intact));
+        let Some(domid) = op.intact.filter(|_| place.disturbed <= op.seq && !committed) else { return Ok(()) };
         let domain = view.world.hypervisor().get(domid);
         let still = domain.is_some_and(|domain| state::is_intact(view.world, domid, domain));
         // Nobody knew whether it was paused in the end: it may be.
@@ -469,7 +473,9 @@ impl Ledger {
                     place.disturbed = seq;
                 }
                 place.before = Some((place.made, mono, code));
-                place.restarts = restarts(code, event.place, swarm).then_some(event.domid);
+                // What was asked of it before it suspended is still asked when it runs on.
+                let before = place.restarts.filter(|domid| code == ShutdownCode::Suspend && *domid == event.domid);
+                place.restarts = restarts(code, event.place, swarm).then_some(event.domid).or(before);
             }
             What::Dying => place.disturbed = seq,
             // Who is about to end it begins so, in his own time.

@@ -229,6 +229,10 @@ impl Machine {
     fn abandon(&mut self, vm: u64, failed: bool, effects: &mut Effects) {
         let slot = self.slot_mut(vm);
         let Some(intent) = &mut slot.rows.intent else { return };
+        if intent.goal.changes_identity() {
+            // It is finished all the same. Its rows may be gone, though nobody knows: a mark would be all that is left.
+            return;
+        }
         intent.abandoned = true;
         if failed {
             let entries = slot.rows.entries(&slot.text, &Row::Intent(slot.rows.intent.clone()));

@@ -121,8 +121,9 @@ mod tests {
         }
     }
 
+    // Fails when `intent` does not ask what was there before.
     #[test]
-    fn a_poweroff_goes_on_with_what_one_before_has_begun() {
+    fn h40_a_poweroff_goes_on_with_what_one_before_has_begun() {
         let poweroff = Operation::Poweroff { timeout: None };
         let before = |goal, committed| Intent { goal, committed, abandoned: true, domid: Some(3), boot: 0 };
         let cases = [

@@ -317,3 +317,21 @@ fn what_an_operation_needs_is_asked_when_its_turn_comes() {
     let begins = |request: &Request| matches!(request, Request::Hooks(_) | Request::CreateDomain(_));
     assert!(!rig.asked.iter().any(begins), "{:?}", rig.asked);
 }
+
+// Fails when `abandon` marks the intent of what its VM is known by: where the rows were gone, the mark is all that is left.
+#[test]
+fn a_removal_of_which_nobody_knows_whether_it_is_done_leaves_no_mark() {
+    let mut rig = Rig::new(4, &[A]);
+    let removes = |request: &Request| {
+        let Request::Append(entries) = request else { return false };
+        entries.iter().any(|entry| entry.key.ends_with("/config") && entry.value.is_none())
+    };
+    rig.holds = |request| matches!(request, Request::Append(entries) if entries.len() > 1);
+    rig.call(Call::VmRemove { id: A.to_owned() });
+    let first = rig.open[0].clone();
+    assert!(removes(&first.request), "{:?}", rig.open);
+    rig.asked.clear();
+    rig.done(first.effect, Outcome::Unknown(Fault::Lost("the answer".to_owned())));
+    let appends = || rig.asked.iter().filter(|request| matches!(request, Request::Append(_)));
+    assert!(appends().count() > 0 && appends().all(removes), "it is removed once more: {:?}", rig.asked);
+}
