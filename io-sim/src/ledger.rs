@@ -71,6 +71,8 @@ struct Place {
     start_asked: bool,
     /// A client has asked for a domain since the guest stopped: it may be made late.
     asked_again: bool,
+    /// A domain whose guest has suspended for a suspend that is over.
+    owed: Option<DomId>,
     /// A domain that must not be disturbed.
     intact: Option<DomId>,
     /// Somebody else is about to end its domain.
@@ -138,13 +140,14 @@ impl Ledger {
                 stopped,
                 before,
                 start_asked,
+                owed,
                 intact,
                 doomed,
                 asked_again,
                 known,
             } = place;
             (reboot_lost, restarts, run_asked, made, stopped, before, start_asked, intact, doomed).hash(hash);
-            (asked_again, known).hash(hash);
+            (owed, asked_again, known).hash(hash);
             for op in ops.values().filter(|op| op.asked.place == n) {
                 let Op { asked, seq, intact, cancelled, committed, unwatched, overtaken, faults: _ } = op;
                 (asked.action, intact, cancelled, committed, unwatched, overtaken.is_some()).hash(hash);
@@ -477,10 +480,20 @@ impl Ledger {
                 let before = place.restarts.filter(|domid| code == ShutdownCode::Suspend && *domid == event.domid);
                 place.restarts = restarts(code, event.place, swarm).then_some(event.domid).or(before);
             }
-            What::Dying => place.disturbed = seq,
+            // Nobody waits for it any more: it is to run on.
+            What::Suspended if !(troubled || suspends || place.doomed) => place.owed = Some(event.domid),
+            What::Resumed => place.owed = None,
+            What::Dying => {
+                place.disturbed = seq;
+                let wanted = self.ops.values().any(|op| op.asked.place == event.place);
+                if place.owed.take() == Some(event.domid) && !(wanted || place.doomed) {
+                    let text = format!("vm {} suspended as it was asked to, and was lost", event.place);
+                    return Err(Violation::new("H42", text));
+                }
+            }
             // Who is about to end it begins so, in his own time.
             What::Paused if place.doomed => (place.disturbed, place.external) = (seq, seq),
-            What::Paused | What::Resumed | What::Renamed | What::Gone(..) => {}
+            What::Paused | What::Suspended | What::Renamed | What::Gone(..) => {}
         }
         Ok(())
     }

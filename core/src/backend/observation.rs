@@ -33,6 +33,9 @@ pub struct DomainSeen {
     pub introduced: bool,
     /// The name of the instance that made it; none if that was upstream's daemon, which writes none.
     pub instance: Option<String>,
+    /// Its guest was asked to suspend, and has not been resumed since.
+    #[serde(default)]
+    pub suspending: bool,
     /// `action-request`, if any.
     pub action_request: Option<String>,
     /// A suspend request that the guest has not taken: `control/shutdown`.
@@ -140,6 +143,7 @@ impl DomainSeen {
             info,
             introduced,
             instance,
+            suspending,
             action_request,
             pending_shutdown,
             devices,
@@ -153,7 +157,7 @@ impl DomainSeen {
             shadow_mib,
         } = self;
         DomainInfo { cpu_time: other.info.cpu_time, ..info.clone() } == other.info
-            && (*introduced, *uncooperative) == (other.introduced, other.uncooperative)
+            && (*introduced, *suspending, *uncooperative) == (other.introduced, other.suspending, other.uncooperative)
             && (instance, action_request, pending_shutdown)
                 == (&other.instance, &other.action_request, &other.pending_shutdown)
             && (devices, roles) == (&other.devices, &other.roles)

@@ -122,6 +122,7 @@ mutants! {
     ImageRecordedFirst "image-recorded-first" of "S13": "VmExtra tells of an image before it is complete";
     ImageNotSynced "image-not-synced" of "H70": "an image is not made durable";
     HalfImageKept "half-image-kept" of "S20": "a suspend that did not come to its end is finished";
+    LateSuspendForgotten "late-suspend-forgotten" of "H42": "a guest that has said that it will suspend, and does when nobody waits any more, is shut down";
     FailedSuspendKills "failed-suspend-kills" of "L4": "a failed suspend ends its guest";
     UnknownWordIgnored "unknown-word-ignored" of "H71": "an action-request that is no word is ignored";
     FragmentObeysList "fragment-obeys-list" of "H72": "a failed start is tried again because on_shutdown says so";

@@ -150,6 +150,13 @@ impl Case<'_> {
             if stop == Stop::Suspend && record.has_image() {
                 return repair(Repair::FinishSuspend, "its image is complete and its domain is still there");
             }
+            let owed = stop == Stop::Suspend && domain.suspending && !mutant!(LateSuspendForgotten);
+            if owed && devices::whole(domain, record, self.seen) {
+                return repair(
+                    Repair::FastResume,
+                    "its guest has suspended as it was asked to, and nobody waits for it",
+                );
+            }
             return stop::act(stop, domain, record, self.settings, self.now);
         }
         if record.has_image() {

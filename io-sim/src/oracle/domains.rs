@@ -33,6 +33,8 @@ pub enum What {
     Paused,
     /// Its guest stopped.
     Stopped(ShutdownCode),
+    /// Its guest suspended, as it was asked to and had said that it would.
+    Suspended,
     /// Its guest runs on after it had stopped.
     Resumed,
     /// Its destruction has begun.
@@ -62,6 +64,7 @@ impl fmt::Display for Event {
             What::Unpaused => f.write_str("is let run"),
             What::Paused => f.write_str("is paused"),
             What::Stopped(code) => write!(f, "has stopped: {code:?}"),
+            What::Suspended => f.write_str("has suspended as it was asked to"),
             What::Resumed => f.write_str("runs on after it had stopped"),
             What::Dying => f.write_str("begins to be destroyed"),
             What::Renamed => f.write_str("gets another name"),
@@ -173,7 +176,12 @@ impl Domains {
                 _ => {}
             }
             match (known.shutdown, info.shutdown) {
-                (None, Some(code)) => tell(What::Stopped(code)),
+                (None, Some(code)) => {
+                    tell(What::Stopped(code));
+                    if code == ShutdownCode::Suspend && domain.guest.heeds {
+                        tell(What::Suspended);
+                    }
+                }
                 (Some(_), None) => tell(What::Resumed),
                 _ => {}
             }

@@ -45,6 +45,10 @@ pub(super) fn told(rule: &str) -> &'static str {
             "Nothing is left behind: memory, disks, network interfaces and processes go with the domain that they \
                  belonged to."
         }
+        "H42" => {
+            "A guest that has said that it will suspend does so in its own time, even if nobody waits for it any more; \
+                 then it is let run on, and not lost."
+        }
         "H5" => "No record says of a VM without domain and without image that it runs or is suspended.",
         "H6" => "A VM that is off has no device that counts as plugged.",
         "H12" => "A VM that is renamed goes by one name at a time.",

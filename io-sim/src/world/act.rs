@@ -82,7 +82,7 @@ impl World {
         if domain.info.shutdown != Some(ShutdownCode::Suspend) {
             return Err(invalid("xc_domain_resume"));
         }
-        domain.info.shutdown = None;
+        (domain.info.shutdown, domain.guest.heeds) = (None, false);
         self.notice_domains();
         self.guest_may_run(domid);
         Ok(Reply::Unit)

@@ -107,8 +107,8 @@ impl World {
         domain.told(self.now.mono).hash(hash);
         (flavour, max_vcpus, shadow, introduced, ports).hash(hash);
         let Guest { lineage, generation, life, traits, drivers, asleep, console: _, parked, began: _, .. } = guest;
-        let Guest { below, suspended_with, targets, .. } = guest;
-        (life, traits, drivers, asleep, parked, below, suspended_with, targets).hash(hash);
+        let Guest { heeds, below, suspended_with, targets, .. } = guest;
+        (life, traits, drivers, asleep, heeds, parked, below, suspended_with, targets).hash(hash);
         if let Some(lineage) = lineage {
             self.lineages.fingerprint(*lineage, *generation, hash);
         }

@@ -71,6 +71,8 @@ pub struct Guest {
     pub drivers: bool,
     /// It sleeps, as ACPI has it.
     pub asleep: bool,
+    /// It has taken a request to suspend, and will.
+    pub heeds: bool,
     /// Its console.
     pub console: Console,
     /// What it would do if it ran.
@@ -221,6 +223,7 @@ impl World {
                     self.guest_writes(domid, "control/feature-balloon", "1");
                 }
                 self.guest_tells_all(domid);
+                self.guest_has_script(domid);
             }
         }
         self.all_turns(domid);
@@ -276,7 +279,11 @@ impl World {
                     Suspends::Crashes => self.panic_code(domid),
                     Suspends::Never | Suspends::Deaf => return,
                 };
-                return self.guest_will(domid, Takes::Answer, Step::Stop(code));
+                if let Some(domain) = self.hypervisor.get_mut(domid) {
+                    domain.guest.heeds = code == ShutdownCode::Suspend;
+                }
+                // It has its devices rest first.
+                return self.guest_will(domid, Takes::Shutdown, Step::Stop(code));
             }
             "s3" => return self.guest_will(domid, Takes::Shutdown, Step::Sleep),
             _ => return,

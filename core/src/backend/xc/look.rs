@@ -107,6 +107,7 @@ fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
     let mut queries = vec![
         Query::Value(domain.clone()),
         Query::Value(paths::instance(domid)),
+        Query::Value(paths::suspending(domid)),
         one("action-request"),
         one("console/tty"),
         one("console/vnc-port"),
@@ -126,7 +127,7 @@ fn domain_queries(uuid: &str, domid: DomId) -> Vec<Query> {
 fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u64) -> DomainSeen {
     let domid = info.domid;
     let introduced = value(found).is_some();
-    let instance = value(found);
+    let (instance, suspending) = (value(found), value(found).is_some());
     let action_request = value(found);
     let (tty, vnc_port, serial) = (value(found), value(found), value(found));
     let device_model = value(found).is_some();
@@ -160,6 +161,7 @@ fn of_domain(info: DomainInfo, found: &mut impl Iterator<Item = Found>, quota: u
     DomainSeen {
         introduced,
         instance,
+        suspending,
         action_request,
         pending_shutdown,
         devices: devices.iter().map(|device| of_device(device, &frontends)).collect(),

@@ -65,6 +65,12 @@ pub(super) fn instance(domid: DomId) -> String {
     path!("xenops/domain", domid, "instance")
 }
 
+/// There from when a guest is first asked to suspend until it has, and runs on: one that has taken a request may still do
+/// it when nobody waits for it any more.
+pub(super) fn suspending(domid: DomId) -> String {
+    path!("xenops/domain", domid, "suspending")
+}
+
 /// `/libxl/<d>`: what tools of libxl look for.
 pub(super) fn libxl(domid: DomId) -> String {
     path!("libxl", domid)

@@ -70,10 +70,12 @@ pub(super) async fn fast_resume(host: &Host) -> Result<(), Failure> {
     if guest::is_hvm(context) {
         host.act(Request::Qmp(domid, "cont".to_owned(), "{}".to_owned())).await?;
     }
-    Ok(())
+    let mut batch = Batch::new();
+    batch.remove(paths::suspending(domid));
+    host.store(batch).await.map(|_| ())
 }
 
-/// Take back a request to suspend that the guest has not taken yet.
+/// Take back a request to suspend that the guest has not taken yet. It may have taken one before, and suspend for that.
 pub(super) async fn withdraw_suspend(host: &Host, domid: DomId) -> Result<(), Failure> {
     let path = paths::shutdown_request(domid);
     let mut batch = Batch::new();

@@ -31,6 +31,11 @@ pub(super) async fn request(host: &Host, domid: DomId, reason: Reason, patience:
             Reason::Reboot => ShutdownCode::Reboot,
             Reason::Suspend | Reason::S3 => ShutdownCode::Suspend,
         };
+        if code == ShutdownCode::Suspend {
+            let mut batch = Batch::new();
+            batch.write(paths::suspending(domid), "1");
+            host.store(batch).await?;
+        }
         host.domain(domid, DomainAct::Shutdown(code)).await?;
         return Ok(true);
     }
@@ -57,6 +62,9 @@ async fn ask(host: &Host, domid: DomId, reason: Reason) -> Result<(), Failure> {
     let mut batch = Batch::new();
     batch.guard(Guard::Equals(paths::owner(domid), paths::vm(&context.text)));
     batch.remove(&path).write(path, reason.word());
+    if reason == Reason::Suspend {
+        batch.write(paths::suspending(domid), "1");
+    }
     match host.store(batch).await? {
         true => Ok(()),
         false => Err(Error::does_not_exist("domain", &*context.text).into()),

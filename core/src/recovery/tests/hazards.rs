@@ -570,6 +570,17 @@ fn an_empty_drive_of_a_pv_guest_stays_active_without_a_device() {
     assert_eq!(world.repair(), Some(Repair::Deactivate { vbds: vec!["xvdc".into()], vifs: vec![] }));
 }
 
+// In `Case::with_domain`, drop the `if` about `suspending`.
+#[test]
+fn h42_a_guest_that_suspends_when_nobody_waits_any_more_runs_on() {
+    for (asked, repair) in [(true, Repair::FastResume), (false, Repair::Shutdown)] {
+        let mut world = World::running();
+        world.domain().suspending = asked;
+        world.domain().info.shutdown = Some(ShutdownCode::Suspend);
+        assert_eq!(world.repair(), Some(repair));
+    }
+}
+
 // In `Case::with_domain`, drop the `if` about `pending_shutdown`.
 #[test]
 fn a_request_to_suspend_that_nobody_waits_for_is_taken_back() {

@@ -561,6 +561,7 @@ pub(super) fn unbuilt(handle: Uuid, domid: DomId) -> DomainSeen {
         instance: None,
         introduced: false,
         action_request: None,
+        suspending: false,
         pending_shutdown: None,
         devices: Vec::new(),
         roles: Vec::new(),

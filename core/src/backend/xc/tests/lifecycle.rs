@@ -181,7 +181,7 @@ fn a_save_ends_its_image_before_it_is_recorded() {
         tell done
         wait said more than 1
         wait control/balloon-active gone | control/balloon-active="0"
-        store -7/control/shutdown 7/control/shutdown=suspend
+        store -7/control/shutdown 7/control/shutdown=suspend hidden/7/suspending=1
         wait control/shutdown="" | control/shutdown gone | domain 7 stopped
         wait domain 7 stopped
         find domains
@@ -294,7 +294,8 @@ fn a_suspend_is_undone_in_place() {
         read 2
         domain 7 Resume
         introduce 7 ring 778753 port 1
-        Qmp(7, "cont", "{}")"#;
+        Qmp(7, "cont", "{}")
+        store -hidden/7/suspending"#;
     assert_eq!(trace(&mut world, MicroOp::VmFastResume), lines(expected));
     assert_eq!(world.domains[&7].shutdown, None);
     world.guest.obeys = false;
@@ -403,7 +404,7 @@ fn a_look_sees_all_in_two_questions() {
     world.write("/local/domain/7/control/shutdown", "suspend");
     world.trace.clear();
     let Product::Seen(seen) = world.ok(MicroOp::Look) else { panic!("a look sees") };
-    assert_eq!(world.trace, ["find domains", "read 29"]);
+    assert_eq!(world.trace, ["find domains", "read 30"]);
     assert_eq!((seen.active_vbds.join(" "), seen.active_vifs.join(" ")), ("xvda xvdb".to_owned(), "0".to_owned()));
     let domain = &seen.domains[0];
     assert!(domain.complete() && domain.uncooperative && domain.introduced && seen.leftovers.is_empty());
