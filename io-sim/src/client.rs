@@ -20,6 +20,8 @@ pub struct Asked {
     pub place: usize,
     /// Under which name.
     pub id: Uuid,
+    /// Its task is to cancel itself at some step.
+    pub triggered: bool,
 }
 
 /// What a client is at.
@@ -134,7 +136,7 @@ impl Client {
             bystander: scene.bystander,
         };
         let call = action.call(&target, choices);
-        let asked = Asked { action, place, id };
+        let asked = Asked { action, place, id, triggered: false };
         self.mind = Mind::Asks(asked.clone());
         (asked, call)
     }

@@ -139,6 +139,12 @@ impl Plan {
         self.0.sort_by_key(|planned| std::cmp::Reverse(planned.at));
     }
 
+    /// One whose moment had come and was none.
+    pub fn postpone(&mut self, planned: Planned) {
+        self.0.push(planned);
+        self.0.sort_by_key(|planned| std::cmp::Reverse(planned.at));
+    }
+
     /// The next fault, if its moment has come.
     pub fn due(&mut self, inputs: u64) -> Option<Kind> {
         if self.0.last()?.at > inputs {

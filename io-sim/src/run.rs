@@ -96,6 +96,8 @@ enum Who {
     Hunter(usize, u64),
     /// One that clears up, and for which VM.
     Janitor(Chore),
+    /// One that asks all the time how VMs stand.
+    Gazer,
     /// The worker pool has this size when it is answered.
     Pool(u32),
     /// Nobody waits for it.

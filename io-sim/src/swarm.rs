@@ -75,6 +75,8 @@ pub struct Swarm {
     pub calm: bool,
     /// There is a VM of which nothing is ever asked.
     pub bystander: bool,
+    /// How often somebody asks, all the time, how VMs stand.
+    pub gazes: u32,
 }
 
 /// How clients behave. Odds say "once in so many times"; 0 is never.
@@ -139,6 +141,7 @@ impl Swarm {
             strict: !matches!(profile, Profile::Ci | Profile::Nightly),
             calm: profile == Profile::Calm,
             bystander: false,
+            gazes: 0,
             shapes,
         };
         if swarm.strict {
@@ -148,6 +151,7 @@ impl Swarm {
             if choices.choose(config, 4) == 1 {
                 swarm.host.domain_numbers = swarm.shapes.len() as DomId + 4;
             }
+            swarm.gazes = pick(choices, config, &[0, 2000, 0, 0]);
         }
         match profile {
             Profile::Calm => swarm.calms(),

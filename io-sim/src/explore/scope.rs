@@ -152,6 +152,7 @@ impl Scope {
             strict: false,
             calm: false,
             bystander: false,
+            gazes: 0,
         }
     }
 }

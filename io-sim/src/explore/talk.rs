@@ -27,12 +27,12 @@ impl State {
     }
 
     /// The client asks for something of a VM.
-    fn ask(&mut self, place: usize, action: Action) -> Checked {
+    pub(super) fn ask(&mut self, place: usize, action: Action) -> Checked {
         let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
         let swarm = self.swarm.clone();
         let target = Target { shape: &swarm.shapes[place], id, exported: None, task: 0, bystander: None };
         let call = action.call(&target, &mut Choices::nothing());
-        let asked = Asked { action, place, id };
+        let asked = Asked { action, place, id, triggered: false };
         self.ledger.asking(&asked);
         if action.is_awaited() {
             let intact = self.ledger.intact(place, &self.view());

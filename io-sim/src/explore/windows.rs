@@ -6,6 +6,7 @@ use super::moves::Move;
 use super::replay::begin;
 use super::scope::{Budget, OPS, Op, Scope};
 use super::state::State;
+use crate::action::Action;
 use crate::canon::Memo;
 use crate::fleet::Guest;
 use crate::oracle::Violation;
@@ -33,6 +34,9 @@ pub struct Options {
     /// Crashes: one, or a second one in the recovery from the first.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     depth: u8,
+    /// Another operation, asked for before each host request of the first and before anything dies.
+    #[arg(long)]
+    then: Option<String>,
     /// Print lines of JSON.
     #[arg(long)]
     json: bool,
@@ -58,6 +62,8 @@ type Ends = Result<BTreeSet<String>, Violation>;
 /// What came of states after a crash, by their hashes and how many more crashes they had.
 #[derive(Default)]
 pub struct Windows {
+    /// What else is asked for, before each host request of the operation.
+    then: Option<Action>,
     memo: Memo,
     known: HashMap<(u64, u8), Ends>,
 }
@@ -69,12 +75,33 @@ struct Moment {
 }
 
 impl Windows {
+    /// Those in which this is asked for too, before each host request of the operation.
+    pub fn and(then: Option<Action>) -> Windows {
+        Windows { then, ..Windows::default() }
+    }
+
     /// The windows of one operation, with so many crashes.
     pub fn of(&mut self, op: Op, guest: Guest, crashes: u8) -> Result<Row, Violation> {
         let scope = Scope { vms: 1, guest, ops: vec![op], budget: Budget::default(), reboots: true, unreduced: false };
-        let mut state = begin(&scope, &[op], Trace::default())?;
-        let (moments, requests) = moments(&mut state)?;
-        let mut row = Row { requests, ..Row::default() };
+        let mut first = Moment { state: begin(&scope, &[op], Trace::default())?, what: String::new() };
+        let mut row = Row::default();
+        let Some(then) = self.then else {
+            self.each(&mut first, crashes, &mut row)?;
+            return Ok(row);
+        };
+        let moments = moments(&mut first.state)?.0;
+        for mut moment in moments.into_iter().filter(|moment| moment.what.starts_with("before")) {
+            moment.state.ask(0, then)?;
+            moment.what = format!(" ({} was asked for {})", then.name(), moment.what);
+            self.each(&mut moment, crashes, &mut row)?;
+        }
+        Ok(row)
+    }
+
+    /// The windows from a moment on.
+    fn each(&mut self, from: &mut Moment, crashes: u8, row: &mut Row) -> Result<(), Violation> {
+        let (moments, requests) = moments(&mut from.state)?;
+        row.requests = row.requests.max(requests);
         for Moment { state, what } in &moments {
             for (reboot, who) in [(false, "daemon killed"), (true, "host reset")] {
                 row.windows += 1;
@@ -83,11 +110,11 @@ impl Windows {
                         row.covered += 1;
                         row.ends.extend(ends);
                     }
-                    Err(violation) => row.wrong.push(format!("{who} {what}: {violation}")),
+                    Err(violation) => row.wrong.push(format!("{who} {what}{}: {violation}", from.what)),
                 }
             }
         }
-        Ok(row)
+        Ok(())
     }
 
     /// A crash here, with all that the host can choose in it.
@@ -179,11 +206,16 @@ fn name(request: &Request) -> String {
     crate::trace::request(request)
 }
 
+fn named(name: &str) -> Result<Op, String> {
+    Op::named(name).ok_or_else(|| format!("no operation is called {name}"))
+}
+
 /// Prints the table; whether all windows are covered.
 pub fn windows(options: &Options) -> Result<bool, String> {
     for name in &options.op {
-        Op::named(name).ok_or_else(|| format!("no operation is called {name}"))?;
+        named(name)?;
     }
+    let then = options.then.as_deref().map(named).transpose()?.map(|op| op.action);
     let wanted = |op: &&Op| options.op.is_empty() || options.op.iter().any(|name| name == op.name);
     let mut well = true;
     if !options.json {
@@ -191,7 +223,7 @@ pub fn windows(options: &Options) -> Result<bool, String> {
     }
     for op in OPS.iter().filter(wanted) {
         for (guest, shape) in GUESTS.into_iter().filter(|(guest, _)| !op.drive || *guest == Guest::Hvm) {
-            let row = Windows::default().of(*op, guest, options.depth);
+            let row = Windows::and(then).of(*op, guest, options.depth);
             let row = row.map_err(|violation| format!("{} of {shape}, though nothing dies: {violation}", op.name))?;
             well &= row.covered == row.windows && row.requests > 0;
             tell(op, shape, &row, options.json);

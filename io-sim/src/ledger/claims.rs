@@ -17,7 +17,7 @@ fn lacks(place: usize, domain: Option<(DomId, &Domain)>, view: &View) -> Option<
 
 /// What must be so when an operation has ended well.
 pub(super) fn claims(op: &Op, view: &View) -> Checked {
-    let Asked { action, place, id } = &op.asked;
+    let Asked { action, place, id, .. } = &op.asked;
     let shape = &view.swarm.shapes[*place];
     let wrong =
         |rule, text: &str| Err(Violation::new(rule, format!("{} of vm {place} went well: {text}", action.name())));

@@ -6,6 +6,7 @@ use crate::fleet::{Guest, Shape};
 use crate::world::World;
 use std::collections::BTreeMap;
 use xenops_core::host::{DomId, Found, Query, Role, Uuid};
+use xenops_core::interface::Disk;
 
 /// A sensible state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,23 @@ fn left(what: String) -> Checked {
 /// The whole list.
 pub fn check(world: &World, shelf: &Shelf, shapes: &[Shape]) -> Result<Vec<Sensible>, Violation> {
     shelf.at_rest()?;
-    let states = shapes.iter().map(|shape| sensible(world, shelf, shape)).collect::<Result<_, _>>()?;
+    let states = shapes.iter().map(|shape| sensible(world, shelf, shape)).collect::<Result<Vec<_>, _>>()?;
     nothing_left(world)?;
+    epochs(world, shapes, &states)?;
     Ok(states)
+}
+
+/// An epoch is open as long as some VM that has the disk is neither halted nor gone.
+fn epochs(world: &World, shapes: &[Shape], states: &[Sensible]) -> Checked {
+    let lives = |state: &Sensible| !matches!(state, Sensible::Halted | Sensible::Unregistered);
+    let living = || shapes.iter().zip(states).filter(|(_, state)| lives(state));
+    let has = |shape: &Shape, epoch: &str| {
+        shape.disks.iter().any(|disk| matches!(&disk.backend, Some(Disk::Vdi(vdi)) if vdi == epoch))
+    };
+    match world.storage().epochs().find(|epoch| !living().any(|(shape, _)| has(shape, epoch))) {
+        Some(epoch) => left(format!("the open epoch of disk {epoch}")),
+        None => Ok(()),
+    }
 }
 
 /// The state of one VM.

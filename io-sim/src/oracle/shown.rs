@@ -1,7 +1,6 @@
 //! What clients are shown of a VM: what was so at some moment within their call.
 
 use super::domains::{Event, What};
-use super::records::Shelf;
 use super::{Checked, Violation, state};
 use crate::fleet::Shape;
 use crate::world::World;
@@ -27,24 +26,18 @@ impl Shown {
 
     /// A VM's state was asked for at that input and is answered now. Where the daemon did what happened last, and nothing
     /// has happened since it was asked, it is as it was then.
-    pub fn told(
-        &self,
-        at: (usize, u64),
-        rebooting: bool,
-        power: PowerState,
-        seen: (&World, &Shelf, &Shape),
-    ) -> Checked {
-        let ((place, asked), (world, shelf, shape)) = (at, seen);
+    pub fn told(&self, at: (usize, u64), rebooting: bool, power: PowerState, seen: (&World, &Shape)) -> Checked {
+        let ((place, asked), (world, shape)) = (at, seen);
         let (changed, ours) = self.changed[place];
         if changed >= asked || !ours {
             return Ok(());
         }
-        let (id, _) = state::standing(world, shelf, shape);
-        if world.hypervisor().of(id).nth(1).is_some() {
+        // One that is being renamed goes by either name.
+        if shape.ids.iter().flat_map(|id| world.hypervisor().of(*id)).nth(1).is_some() {
             // Somebody has made another under its name: which of them is it?
             return Ok(());
         }
-        let mut living = state::living(world, id);
+        let mut living = shape.ids.iter().flat_map(|id| state::living(world, *id));
         let right = match (living.next(), living.next()) {
             (None, _) => matches!(power, PowerState::Halted | PowerState::Suspended),
             (Some((_, domain)), None) if domain.info.paused => power == PowerState::Paused,

@@ -53,7 +53,7 @@ impl Run {
         self.inbox.push_back(input);
     }
 
-    fn ask(&mut self, n: usize, asked: Asked, tag: String, call: Call) {
+    fn ask(&mut self, n: usize, mut asked: Asked, tag: String, call: Call) {
         let habits = self.swarm.habits.clone();
         self.ledger.asking(&asked);
         let choices = self.world.choices();
@@ -64,6 +64,7 @@ impl Run {
             let trigger =
                 Call::DebugTrigger { cmd: "set-cancel-trigger".to_owned(), args: vec![tag.clone(), point.to_string()] };
             self.push_call(n, Who::Nobody, tag.clone(), trigger);
+            asked.triggered = true;
         }
         let number = self.next_call;
         let intact = self.intact(asked.place);
@@ -99,7 +100,10 @@ impl Run {
         if let Ok(Answer::Vm(vm, state)) = &reply {
             // Notices take their time, and lost ones more.
             let since = if self.deaf { 0 } else { open.mono.saturating_sub(SECOND) };
-            self.domains.told(&vm.id, &state.domids, since)?;
+            // And who asks all the time asks before any notice.
+            if !matches!(open.who, Who::Gazer) {
+                self.domains.told(&vm.id, &state.domids, since)?;
+            }
             if self.swarm.strict {
                 self.shows(&vm.id, open.step, state.power_state)?;
             }
@@ -130,8 +134,22 @@ impl Run {
                 Ok(())
             }
             Who::Janitor(chore) => self.tidied(chore, reply),
-            Who::Pool(_) | Who::Nobody => Ok(()),
+            Who::Pool(_) | Who::Gazer | Who::Nobody => Ok(()),
         }
+    }
+
+    /// After every third input somebody asks how a VM stands, one VM after the other, until he is tired of it; two wait for
+    /// an answer at most.
+    pub(super) fn gaze(&mut self) {
+        let waits = self.open.values().filter(|open| matches!(open.who, Who::Gazer)).count();
+        if self.swarm.gazes == 0 || !self.steps.is_multiple_of(3) || waits >= 2 {
+            return;
+        }
+        self.swarm.gazes -= 1;
+        let place = (self.steps / 3) as usize % self.swarm.shapes.len();
+        let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
+        let input = self.call(self.watcher.id, Who::Gazer, "gaze".to_owned(), Call::VmStat { id: id.text() });
+        self.queue(input);
     }
 
     fn shows(&self, vm: &str, asked: u64, power: PowerState) -> Checked {
@@ -140,7 +158,7 @@ impl Run {
         let Some(place) = named.filter(|_| self.domains.has_looked(&self.world)) else { return Ok(()) };
         let reboots = |op: &Op| matches!(op.asked.action, Action::VmRebootClean | Action::VmRebootHard);
         let rebooting = self.ledger.wants_restart(place) || self.ledger.pending_of(place).any(reboots);
-        let seen = (&self.world, &self.shelf, &self.swarm.shapes[place]);
+        let seen = (&self.world, &self.swarm.shapes[place]);
         self.shown.told((place, asked), rebooting, power, seen)
     }
 
@@ -278,6 +296,7 @@ impl Run {
             },
         };
         if let Some(op) = self.ledger.get_mut(Key::Task(task)).map(|op| op.clone()) {
+            self.had_its_time(&op, how, shown)?;
             self.task_ended(&op, how, shown);
         }
         if how == Ended::Well {

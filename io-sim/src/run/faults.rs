@@ -3,19 +3,22 @@
 use super::phases::spec;
 use super::step::EXTERNAL;
 use super::{Damaged, Happens, Later, Ripe, Run, Theft, Who};
-use crate::fault::Kind;
+use crate::fault::{Kind, Planned};
 use crate::fleet::pick;
 use crate::oracle::{Checked, state};
 use crate::sometimes::Property;
 use crate::workload::Standing;
 use crate::world::{Concern, Fate};
 use xenops_core::host::time::SECOND;
-use xenops_core::host::{Batch, DomId, DomainAct, Request, ShutdownCode, Token};
+use xenops_core::host::{Batch, DomId, DomainAct, Request, ShutdownCode, Token, Uuid};
 use xenops_core::interface::Call;
 use xenops_core::machine::{EffectId, Input};
 
 /// Inputs that a crash waits at most for its moment.
 const PATIENCE: u64 = 300;
+
+/// Inputs after which a VM may have nothing to do any more.
+const BUSY: u64 = 15;
 
 /// Inputs that are a long time.
 const DEAF: u64 = 5000;
@@ -236,19 +239,22 @@ impl Run {
         self.crash()
     }
 
-    /// A VM's row is not what was written, or the run-time record of one that runs, or that is gone. The daemon that starts then has
-    /// to leave that VM alone.
+    /// A VM's row is not what was written, or the run-time record of one that runs, or that is gone, or a device's row of
+    /// one that is halted. The daemon that starts then has to leave that VM alone.
     fn damage(&mut self) -> Checked {
-        let places = self.swarm.shapes.len() as u32;
-        let place = self.world.choices().choose(Concern::Fault, places) as usize;
-        let extra = self.world.choices().odds(Concern::Fault, 2);
-        let (id, standing) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
-        let fits = if extra { standing == Standing::Running } else { standing != Standing::Absent };
-        if !fits || self.damaged.is_some() || self.ledger.pending_of(place).next().is_some() {
+        let places = (0..self.swarm.shapes.len()).filter(|place| self.ledger.pending_of(*place).next().is_none());
+        let found: Vec<_> = places.flat_map(|place| self.damageable(place)).collect();
+        if self.damaged.is_some() {
             return Ok(());
         }
-        let is = if extra && self.world.choices().odds(Concern::Fault, 2) { None } else { Some("{") };
-        let key = if extra { format!("extra/{id}") } else { format!("VM/{id}/config") };
+        if found.is_empty() {
+            // All of them are busy, or not there.
+            self.plan.postpone(Planned { at: self.steps + BUSY, kind: Kind::Damage });
+            return Ok(());
+        }
+        let (place, id, key) = pick(self.world.choices(), Concern::Fault, &found);
+        let may_go = key.starts_with("extra/");
+        let is = if may_go && self.world.choices().odds(Concern::Fault, 2) { None } else { Some("{") };
         let wanted = self.shelf.of(id).is_some_and(|records| records.intent.is_some());
         let Some(was) = self.journal.records().get(&key).filter(|_| !wanted).cloned() else { return Ok(()) };
         self.struck.count(Kind::Damage.name());
@@ -256,6 +262,18 @@ impl Run {
         self.later(after, Later::Mend);
         let poweroff = self.ledger.powered_off(place);
         self.crash_with(Damaged { key, was, is, place, poweroff })
+    }
+
+    /// Records of a VM that it can be told of by what stands there that they are damaged.
+    fn damageable(&self, place: usize) -> Vec<(usize, Uuid, String)> {
+        let (id, standing) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
+        let device = self.shelf.of(id).and_then(|records| records.devices.first());
+        let keys = [
+            Some(format!("VM/{id}/config")).filter(|_| standing != Standing::Absent),
+            Some(format!("extra/{id}")).filter(|_| standing == Standing::Running),
+            device.map(|device| format!("VM/{id}/{device}")).filter(|_| standing == Standing::Halted),
+        ];
+        keys.into_iter().flatten().map(|key| (place, id, key)).collect()
     }
 
     fn mend(&mut self) -> Checked {

@@ -156,6 +156,9 @@ impl Run {
         {
             return self.strike(kind);
         }
+        if self.phase == Phase::Working {
+            self.gaze();
+        }
         if let Some(input) = self.next_input()? {
             return self.feed(input);
         }

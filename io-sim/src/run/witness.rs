@@ -1,14 +1,18 @@
 //! What happens sometimes, told from what the oracle sees: domains, records, tasks.
 
-use super::Run;
-use crate::action::Action::{VmRebootClean, VmRebootHard, VmSuspend};
+use super::{Run, Who};
+use crate::action::Action::{VmRebootClean, VmRebootHard, VmShutdownHard, VmSuspend};
+use crate::client::Asked;
 use crate::ledger::{Ended, Op};
 use crate::oracle::domains::{Event, What};
-use crate::oracle::state;
+use crate::oracle::{Checked, Violation, state};
 use crate::sometimes::Property;
 use xenops_core::host::{DomId, ShutdownCode, Uuid};
 use xenops_core::interface::task::Task;
 use xenops_core::recovery::Goal;
+
+/// Seconds that a task has at least for what it does: one step's.
+const LEAST: f64 = 1200.0;
 
 impl Run {
     /// What a domain's event is worth beside the rules. Asked before the ledger learns of it.
@@ -86,6 +90,35 @@ impl Run {
         }
     }
 
+    /// What nobody cancelled is not cancelled before it has had its time.
+    pub(super) fn had_its_time(&self, op: &Op, how: Ended, shown: &Task) -> Checked {
+        if how != Ended::Cancelled || self.is_to_end(op) || self.ledger.clock_set || self.age(shown) >= LEAST {
+            return Ok(());
+        }
+        let text = format!("{} was cancelled after {:.0} s, and nobody asked", op.asked.action.name(), self.age(shown));
+        Err(Violation::new("H65", text))
+    }
+
+    /// Somebody wants it to end: it was cancelled, or is to be, or a hard power-off of its VM is asked for.
+    fn is_to_end(&self, op: &Op) -> bool {
+        let of_its_vm = |asked: &Asked| asked.action == VmShutdownHard && asked.place == op.asked.place;
+        let mut open = self.open.values().filter_map(|open| match &open.who {
+            Who::Client(_, asked) => asked.as_ref(),
+            _ => None,
+        });
+        let mut pending = self.ledger.pending_of(op.asked.place).map(|op| &op.asked);
+        op.cancelled
+            || op.asked.triggered
+            || self.ledger.is_broken_by_poweroff(op)
+            || open.any(of_its_vm)
+            || pending.any(of_its_vm)
+    }
+
+    /// Seconds from when a task was asked for.
+    fn age(&self, shown: &Task) -> f64 {
+        self.world.now().wall as f64 / 1e9 - shown.ctime
+    }
+
     /// A task has ended; `shown` is how clients see it then.
     pub(super) fn task_ended(&mut self, op: &Op, how: Ended, shown: &Task) {
         if how != Ended::Cancelled {
@@ -96,8 +129,7 @@ impl Run {
         if self.ledger.is_broken_by_poweroff(op) && !op.cancelled {
             self.sometimes.hit(Property::PoweroffBroke);
         }
-        let age = self.world.now().wall as f64 / 1e9 - shown.ctime;
-        if !op.cancelled && !self.ledger.clock_set && !self.ledger.is_broken_by_poweroff(op) && age >= 1200.0 {
+        if !self.is_to_end(op) && !self.ledger.clock_set && self.age(shown) >= LEAST {
             self.sometimes.hit(Property::Expired);
         }
     }
