@@ -35,7 +35,7 @@ struct Shrunk {
 pub fn measure(options: &Options) -> Result<bool, String> {
     let mut wanted = named(&options.names)?;
     if wanted.is_empty() {
-        wanted = ALL.iter().copied().filter(|mutant| mutant.survives().is_none()).collect();
+        wanted = ALL.to_vec();
     }
     println!("{:28} {:>6} {:>6} {:>6} {:>7}  rule", "mutant", "seed", "from", "to", "seconds");
     let (mut all, mut few) = (0, 0);

@@ -1,6 +1,7 @@
 //! A VM's next step: look, compare, repair; then its queue.
 
 use super::flight::{Owner, POWEROFF_PATIENCE};
+use super::lie::lie;
 use super::rows::Row;
 use super::run::Run;
 use super::slot::{Active, Ended, Job, Queued, Seat};
@@ -289,7 +290,8 @@ impl Machine {
         if self.slot(vm).constructing.is_some() && matches!(&op, Operation::Atomic(op) if **op == MicroOp::VmUnpause) {
             steps.insert(0, MicroOp::VmSetActionRequest(ActionRequest::None).into());
         }
-        let expires = steps.iter().map(crate::operation::Step::expiry).sum::<u64>().max(60 * SECOND);
+        let counted = steps.iter().filter(|_| !mutant!(TaskExpiresEarly));
+        let expires = counted.map(crate::operation::Step::expiry).sum::<u64>().max(60 * SECOND);
         let expiry = self.timers.set(self.now.mono.saturating_add(expires), Alarm::Expire(task.0));
         let mut active = self.active(vm, op, Some(task), steps);
         active.expiry = Some(expiry);
@@ -337,18 +339,14 @@ impl Machine {
     fn write_intent(&mut self, vm: u64, active: Box<Active>, effects: &mut Effects) {
         let before = self.slot(vm).rows.intent.as_ref();
         let intent = active.op.intent(active.domid, self.now, before);
+        let now = self.now;
         let slot = self.slot_mut(vm);
         let intent = intent.or_else(|| overtaken(&active.op, slot.rows.intent.as_ref()));
         slot.verdict = None;
         slot.look_wanted = true;
-        let forgotten = match &active.op {
-            Operation::Repair(Repair::FinishPoweroff) => mutant!(PoweroffForgotten),
-            Operation::Repair(Repair::Rename(_)) => mutant!(RenameForgotten),
-            _ => false,
-        };
-        if forgotten {
-            let gone = slot.rows.entries(&slot.text, &Row::Intent(None));
-            self.send(Request::Append(gone), Owner::Nobody, None, effects);
+        if let Some(lie) = lie(&active.op, slot.rows.intent.as_ref(), now) {
+            let entries = slot.rows.entries(&slot.text, &lie);
+            self.send(Request::Append(entries), Owner::Nobody, None, effects);
         }
         let slot = self.slot_mut(vm);
         match intent.filter(|intent| intent.goal != Goal::Tune) {

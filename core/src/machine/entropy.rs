@@ -42,7 +42,8 @@ impl Entropy {
         let mut bytes = [0; 16];
         self.0.fill_bytes(&mut bytes);
         if mutant!(UuidFromAddress) {
-            bytes[0] ^= (std::ptr::from_ref(self).addr() >> 12) as u8;
+            let page = (std::ptr::from_ref(self).addr() >> 12).to_le_bytes();
+            bytes.iter_mut().zip(page).for_each(|(byte, of)| *byte ^= of);
         }
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;

@@ -15,6 +15,7 @@ mod fingerprint;
 mod finish;
 mod flight;
 mod invariant;
+mod lie;
 mod listed;
 mod metadata;
 mod notice;
@@ -217,7 +218,6 @@ impl Machine {
                         self.drive(vm, effects);
                     }
                 }
-                Alarm::Expire(_) if mutant!(TaskNeverExpires) => {}
                 Alarm::Expire(task) => self.cancel(TaskId(task), flight::ABORT_PATIENCE, effects),
                 Alarm::Call(call) => self.call_expired(CallId(call), effects),
                 Alarm::Domains => self.list_domains(effects),

@@ -2,7 +2,7 @@
 
 macro_rules! mutants {
     ($($mutant:ident $name:literal of $of:literal: $breaks:literal
-        $(again: $again:literal)? $(survives: $why:literal)?;)+) => {
+        $(again: $again:literal)?;)+) => {
         /// A breakage of one line.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
@@ -26,11 +26,6 @@ macro_rules! mutants {
             /// What it breaks.
             pub fn breaks(self) -> &'static str {
                 match self { $(Mutant::$mutant => $breaks,)+ }
-            }
-
-            /// Why the simulator does not notice it, where that is known.
-            pub fn survives(self) -> Option<&'static str> {
-                match self { $(Mutant::$mutant => [$($why,)? ""].first().copied().filter(|why| !why.is_empty()),)+ }
             }
 
             /// What a second crash, in the recovery from the first, has to do with it, where nothing else can kill it.
@@ -87,14 +82,11 @@ mutants! {
     UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed";
     DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays";
     PoweroffWaits "poweroff-waits" of "law 11": "a hard power-off waits for what runs";
-    TaskNeverExpires "task-never-expires" of "law 11": "a task may take for ever"
-        survives: "a loaded machine ends what waits in time all the same: no run has a task that only its own bound ends";
+    TaskExpiresEarly "task-expires-early" of "H65": "a task has a minute, whatever its steps are";
     CancelWithoutAbort "cancel-without-abort" of "law 11": "a cancellation does not abort what is in flight";
     StatFromOldLook "stat-from-old-look" of "law 12": "VM.stat answers from the last look though a bit is set";
-    GlanceJoined "glance-joined" of "law 12": "who asks joins a look that began before"
-        survives: "the rule about what a client is shown (S5) allows a second for notices that take their time";
-    AsideUsed "aside-used" of "law 13": "a VM whose records cannot be used is operated on"
-        survives: "no run damages a record";
+    GlanceJoined "glance-joined" of "law 12": "who asks joins a look that began before";
+    AsideUsed "aside-used" of "law 13": "a VM whose records cannot be used is operated on";
     FragmentKept "fragment-kept" of "H1": "a domain that is not complete counts as one that is";
     NoMark "no-mark" of "H2": "a new domain carries no mark that it is not complete";
     HalfDestroyedForgotten "half-destroyed-forgotten" of "H4": "what is left of a destroyed domain is not looked for";
@@ -109,16 +101,14 @@ mutants! {
     OldNumberDeaf "old-number-deaf" of "H14": "who asks for events after a number of an earlier daemon hears nothing";
     WallClockBelieved "wall-clock-believed" of "H16": "how long a guest ran is asked of the wall clock";
     HaltedObeysList "halted-obeys-list" of "H21": "a halted VM is started because its on_shutdown says so";
-    LateUnplugForgotten "late-unplug-forgotten" of "H34": "a device that its guest grants late is not taken away"
-        survives: "the rule about devices at rest excuses those that their guest has not granted, and asks nothing of one granted late";
+    LateUnplugForgotten "late-unplug-forgotten" of "H34": "a device that its guest grants late is not taken away";
     ReadersFirst "readers-first" of "H36": "disks for reading are plugged before those for writing";
     PoweroffNotCommitted "poweroff-not-committed" of "H40": "a power-off has no point of no return";
     RebootNotCommitted "reboot-not-committed" of "H41": "a reboot has no point of no return";
     CommitLosesToCancel "commit-loses-to-cancel" of "H41": "a cancellation that came too late is obeyed";
     CommitCancellable "commit-cancellable" of "S31": "a task stays cancellable past its point of no return";
     CancelledStaysQueued "cancelled-stays-queued" of "H44": "a cancelled operation stays in its queue";
-    AnyStopIsSuspend "any-stop-is-suspend" of "H47": "a guest that stopped for another reason counts as suspended"
-        survives: "no rule asks whether the guest in an image had suspended";
+    AnyStopIsSuspend "any-stop-is-suspend" of "H47": "a guest that stopped for another reason counts as suspended";
     ImageRecordedFirst "image-recorded-first" of "S13": "VmExtra tells of an image before it is complete";
     ImageNotSynced "image-not-synced" of "H70": "an image is not made durable";
     HalfImageKept "half-image-kept" of "S20": "a suspend that did not come to its end is finished";
@@ -134,16 +124,18 @@ mutants! {
     ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
     MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";
     PoweroffForgotten "poweroff-forgotten" of "H40": "the repair of a power-off deletes the intent that asks for it"
-        again: "the second daemon finds a domain half torn down and nothing that asks for the rest"
-        survives: "the next look finds the rest of the domain and takes it away as what is not complete";
+        again: "the second daemon finds a domain half torn down and nothing that asks for the rest";
+    PoweroffStartsOver "poweroff-starts-over" of "H40": "a power-off that is asked for once more counts as not begun";
     RenameForgotten "rename-forgotten" of "H12": "the repair of a rename deletes the intent that asks for it"
         again: "the second daemon finds a domain under a name that has no row";
     RestartUncommitted "restart-uncommitted" of "law 4": "the intent of a reboot that is finished says that it has not begun"
-        again: "the second daemon takes what is half torn down for what runs"
-        survives: "no search has found what the second daemon does otherwise";
+        again: "the second daemon takes what is half torn down for what runs";
     RestartForgetsDomain "restart-forgets-domain" of "law 4": "the intent of a reboot that is finished does not say which domain is the old one"
-        again: "the second daemon lets the old domain run"
-        survives: "no search has found what the second daemon does otherwise";
+        again: "the second daemon takes the old domain for the new one";
+    RecordCleanedFirst "record-cleaned-first" of "H6": "VmExtra goes before what a repair cleans"
+        again: "the second daemon finds nothing that tells of open epochs";
+    BootRenewed "boot-renewed" of "law 4": "a repair writes down that what was wanted before the host's reboot is wanted in this one"
+        again: "the second daemon starts a VM that nobody wants in this boot";
     FragmentUnmarked "fragment-unmarked" of "H1": "a repair takes the mark off what it tears down"
         again: "the second daemon finds a domain without mark and without devices";
     AllRefused "all-refused" of "L1": "every operation is refused";

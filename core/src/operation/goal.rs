@@ -32,7 +32,10 @@ impl Operation {
         let goal = self.goal()?;
         // A restart was decided on; what it restarts from may be gone already.
         let repairs = matches!(self, Operation::Repair(_));
-        let begun = || before.is_some_and(|before| goal == Goal::Poweroff && before.takes_apart(domid));
+        let begun = || {
+            before.is_some_and(|before| goal == Goal::Poweroff && before.takes_apart(domid))
+                && !mutant!(PoweroffStartsOver)
+        };
         let committed =
             matches!(goal, Goal::Remove | Goal::Rename(_)) || repairs && !mutant!(RestartUncommitted) || begun();
         let domid = domid.filter(|_| !(repairs && mutant!(RestartForgetsDomain)));

@@ -183,6 +183,7 @@ impl Case<'_> {
                 Some(repair(Repair::Restart { delay: 0 }, "its guest has stopped for a reboot"))
             }
             Goal::Suspend(_) if stopped == Some(ShutdownCode::Suspend) => Some(self.suspended(domain)),
+            Goal::Suspend(_) if mutant!(AnyStopIsSuspend) && stopped.is_some() => Some(self.suspended(domain)),
             _ => None,
         }
     }

@@ -68,13 +68,15 @@ fn is_torn(domain: &DomainSeen, seen: &Observation, disk: bool, name: &str) -> b
 /// a driver that is loaded anew or by the kernel after a boot loader.
 fn has_gone(device: &DeviceSeen, domain: &DomainSeen) -> bool {
     let closed = matches!(device.backend_state, None | Some(CLOSED));
+    if mutant!(LateUnplugForgotten) && device.unplug_asked {
+        return false;
+    }
     if device.frontend_state.is_none() {
         return true;
     }
     // QEMU takes up its disks without a script, in its own time.
     let coming = device.kind == "qdisk" && domain.roles.contains(&Role::DeviceModel) && !closed;
-    (!device.online && !coming)
-        || (device.unplug_asked && (device.frontend_state == Some(CLOSED) || closed) && !mutant!(LateUnplugForgotten))
+    (!device.online && !coming) || (device.unplug_asked && (device.frontend_state == Some(CLOSED) || closed))
 }
 
 /// A drive without medium, which only HVM guests have: elsewhere it is active and there is nothing to plug.

@@ -10,6 +10,7 @@ pub mod hunt;
 use check::Check;
 use hunt::{Fate, Found, Hunted, Sound, hunt, send};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use xenops_core::mutant::{ALL, Mutant};
@@ -28,9 +29,6 @@ pub struct Options {
     /// Only this check.
     #[arg(long, value_enum)]
     check: Option<Check>,
-    /// Leave out those of which it is known that they survive.
-    #[arg(long)]
-    mortal: bool,
     /// Only list them.
     #[arg(long)]
     list: bool,
@@ -88,14 +86,22 @@ const WINDOWS: [&str; 6] = [
     "host reset reported and not recorded",
 ];
 
-/// Run the mutants. `false` if one survives of which that was not known, or the machine itself does not live.
+/// Classes of hazards, in each of which some mutant must die. Of migration, 52 to 64, there is nothing to break yet.
+const HAZARDS: [(&str, &[RangeInclusive<u32>]); 5] = [
+    ("crash and restart", &[1..=16]),
+    ("events and interleavings", &[17..=37, 72..=73]),
+    ("cancellation", &[38..=46, 74..=74]),
+    ("a domain that ends under an operation", &[47..=51]),
+    ("resources and time", &[65..=71]),
+];
+
+/// Run the mutants. `false` if one survives, or the machine itself does not live.
 pub fn kill(options: &Options) -> Result<bool, String> {
     let mut wanted = named(&options.names)?;
-    let whole = wanted.is_empty() && options.check.is_none() && !options.mortal;
+    let whole = wanted.is_empty() && options.check.is_none();
     if wanted.is_empty() {
         wanted = ALL.to_vec();
     }
-    wanted.retain(|mutant| !options.mortal || mutant.survives().is_none());
     if options.list {
         wanted.iter().for_each(|mutant| println!("{:30} {:10} {}", mutant.name(), mutant.of(), mutant.breaks()));
         return Ok(true);
@@ -141,8 +147,7 @@ fn line(mutant: Mutant, fate: &Result<Fate, String>) -> String {
             format!("{name:30} {of:10} {:8} {place:>20} {seconds:>6.2} {before:>6.2}  {text}", check.name())
         }
         Ok(Fate { before, .. }) => {
-            let why = mutant.survives().map_or("SURVIVES".to_owned(), |why| format!("survives: {why}"));
-            format!("{name:30} {of:10} {:8} {:>20} {:>6} {before:>6.2}  {why}", "-", "-", "-")
+            format!("{name:30} {of:10} {:8} {:>20} {:>6} {before:>6.2}  SURVIVES", "-", "-", "-")
         }
     }
 }
@@ -172,19 +177,15 @@ fn kills(results: &Results) -> impl Iterator<Item = (Check, &Hunted)> {
     fates.filter_map(|fate| fate.killed.as_ref().map(|(check, hunted)| (*check, hunted)))
 }
 
-/// Whether all died that must, and only those.
+/// Whether all died.
 fn sum_up(results: &Results) -> bool {
     let mut well = true;
     for (mutant, fate) in results {
         let killed = fate.as_ref().is_ok_and(|fate| fate.killed.is_some());
-        match mutant.survives() {
-            Some(_) if killed => {
-                println!("{} was said to survive and is killed: take that off the list", mutant.name())
-            }
-            None if !killed => println!("{} survives: {}", mutant.name(), mutant.breaks()),
-            _ => {}
+        if !killed {
+            println!("{} survives: {}", mutant.name(), mutant.breaks());
         }
-        well &= killed == mutant.survives().is_none() && fate.is_ok();
+        well &= killed;
     }
     let mut times: Vec<f64> = kills(results).map(|(_, hunted)| hunted.seconds).collect();
     times.sort_by(f64::total_cmp);
@@ -200,7 +201,7 @@ fn sum_up(results: &Results) -> bool {
     well
 }
 
-/// Whether there are enough of each class, and one for each kind of crash window.
+/// Whether there are enough of each class, and one for each class of hazards and each kind of crash window.
 fn sees(results: &Results) -> bool {
     let mut well = true;
     for class in [Class::Plain, Class::Order, Class::Fault, Class::Recovery] {
@@ -210,6 +211,13 @@ fn sees(results: &Results) -> bool {
             println!("too few: {} are to die by {}", class.least(), class.name());
             well = false;
         }
+    }
+    let killed = results.iter().filter(|(_, fate)| fate.as_ref().is_ok_and(|fate| fate.killed.is_some()));
+    let hazards: Vec<u32> = killed.filter_map(|(mutant, _)| mutant.of().strip_prefix('H')?.parse().ok()).collect();
+    for (class, numbers) in HAZARDS {
+        let count = hazards.iter().filter(|hazard| numbers.iter().any(|range| range.contains(hazard))).count();
+        println!("  {count:>3} stand for hazards of {class}");
+        well &= count > 0;
     }
     let windows: BTreeSet<&str> = kills(results)
         .filter_map(|(_, hunted)| hunted.found.as_ref())

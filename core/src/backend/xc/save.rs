@@ -128,11 +128,7 @@ async fn suspend(host: &Host, domid: DomId) -> Result<(), Failure> {
 async fn suspended(host: &Host, domid: DomId) -> Result<DomainInfo, Failure> {
     let context = host.context();
     let infos = host.find_domains(context.id).await?;
-    let found = infos.into_iter().find(|info| {
-        let stopped =
-            info.shutdown == Some(ShutdownCode::Suspend) || mutant!(AnyStopIsSuspend) && info.shutdown.is_some();
-        info.domid == domid && stopped
-    });
+    let found = infos.into_iter().find(|info| info.domid == domid && info.shutdown == Some(ShutdownCode::Suspend));
     found.ok_or_else(|| {
         let seconds = context.settings.vm_suspend_timeout as f64 / SECOND as f64;
         Error::FailedToSuspend(context.text.to_string(), seconds).into()
