@@ -19,6 +19,8 @@ struct Sent {
     makes: bool,
     /// It lets a domain run.
     unpauses: bool,
+    /// It may still complete a suspend image.
+    saves: bool,
     /// A disk of this domain is attached for writing.
     writes: Option<DomId>,
     late: bool,
@@ -57,10 +59,10 @@ impl Traffic {
         Traffic { pool: pool as usize, ..Traffic::default() }
     }
 
-    /// One is sent; `starts`: its VM is being started or resumed, and nothing else is asked of it.
+    /// One is sent, for that VM; `starts`: its VM is being started or resumed, and nothing else is asked of it.
     pub fn departs(
         &mut self,
-        effect: EffectId,
+        (effect, place): (EffectId, Option<usize>),
         request: &Request,
         domains: &Domains,
         starts: impl Fn(usize) -> bool,
@@ -72,6 +74,17 @@ impl Traffic {
                 pooled: true,
                 makes: true,
                 unpauses: false,
+                saves: false,
+                writes: None,
+                late: false,
+            },
+            Request::AppendImage(..) | Request::SyncImage(_) | Request::Tell(..) => Sent {
+                place,
+                on: None,
+                pooled: false,
+                makes: false,
+                unpauses: false,
+                saves: true,
                 writes: None,
                 late: false,
             },
@@ -81,7 +94,7 @@ impl Traffic {
                 let place = domains.place(domid);
                 let unpauses = matches!(request, Request::Domain(_, DomainAct::Unpause));
                 let on = matches!(request, Request::Domain(..)).then_some(domid);
-                Sent { place, on, pooled, makes: false, unpauses, writes: None, late: false }
+                Sent { place, on, pooled, makes: false, unpauses, saves: false, writes: None, late: false }
             }
         };
         let sent = self.in_order(request, sent, starts)?;
@@ -137,7 +150,8 @@ impl Traffic {
         *self = Traffic::new(pool);
     }
 
-    /// No domain of a VM is made, or let run by itself, while a request of it has not ended.
+    /// No domain of a VM is made, or let run by itself, while a request of it has not ended; nor does a guest run on after
+    /// its suspend while its image may still become complete.
     pub fn happened(&mut self, event: &Event, nobody_asked: bool) -> Checked {
         if matches!(event.what, What::Gone(..)) {
             self.readers.remove(&event.domid);
@@ -145,12 +159,21 @@ impl Traffic {
             let moot = self.sent.values_mut().filter(|sent| sent.on == Some(event.domid));
             moot.for_each(|sent| sent.place = None);
         }
-        let makes = event.what == What::Made;
-        if self.late == 0 || !(makes || event.what == What::Unpaused && nobody_asked) {
+        let matters = match event.what {
+            What::Made => true,
+            What::Unpaused | What::Resumed => nobody_asked,
+            _ => false,
+        };
+        if self.late == 0 || !matters {
             return Ok(());
         }
         let holds = |sent: &&Sent| {
-            sent.late && sent.place == Some(event.place) && !(if makes { sent.makes } else { sent.unpauses })
+            let bears = match event.what {
+                What::Made => !sent.makes,
+                What::Unpaused => !sent.unpauses,
+                _ => sent.saves,
+            };
+            sent.late && sent.place == Some(event.place) && bears
         };
         if self.sent.values().any(|sent| holds(&sent)) {
             let Event { domid, place, what } = event;

@@ -14,7 +14,7 @@ impl Run {
         self.schedule.asked(effect, place, request, mono, deadline);
     }
 
-    fn place(&self, id: Option<Uuid>) -> Option<usize> {
+    pub(super) fn place(&self, id: Option<Uuid>) -> Option<usize> {
         let id = id?;
         self.swarm.shapes.iter().position(|shape| shape.ids.contains(&id))
     }

@@ -200,7 +200,8 @@ impl Run {
             let first = ops.next().map(|op| op.asked.action);
             matches!(first, Some(Action::VmStart | Action::VmResume)) && ops.next().is_none()
         };
-        self.traffic.departs(effect, request, &self.domains, starts)
+        let place = self.place(self.machine.subject(effect));
+        self.traffic.departs((effect, place), request, &self.domains, starts)
     }
 
     fn start(&mut self, effect: EffectId, request: Request) {
@@ -335,7 +336,13 @@ impl Run {
             self.shelf.wants(event, &self.swarm.shapes)?;
         }
         self.shown.happened(event, self.ledger.is_doomed(event.place), self.steps);
-        self.traffic.happened(event, self.ledger.pending_of(event.place).next().is_none())
+        // A suspend that has failed is told of when its guest runs on.
+        let mut asked = self.ledger.pending_of(event.place).map(|op| op.asked.action);
+        let nobody_asked = match event.what {
+            What::Resumed => asked.all(|action| action == Action::VmSuspend),
+            _ => asked.next().is_none(),
+        };
+        self.traffic.happened(event, nobody_asked)
     }
 
     fn leaves_alone(&self, event: &Event) -> Checked {
