@@ -13,6 +13,8 @@ pub struct Context {
     pub id: Uuid,
     /// Its text, which stands in most paths.
     pub text: Arc<str>,
+    /// What it is about to be known by, which its domain may be already.
+    pub becomes: Option<Uuid>,
     /// Its row.
     pub vm: Arc<Vm>,
     /// Its disks, in table order.

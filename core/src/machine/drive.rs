@@ -110,6 +110,7 @@ impl Machine {
         Some(Arc::new(Context {
             id: slot.id,
             text: slot.text.clone(),
+            becomes: slot.becomes(),
             vm: subject.vm,
             vbds: subject.vbds,
             vifs: subject.vifs,

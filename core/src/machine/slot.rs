@@ -8,7 +8,7 @@ use crate::backend::{Change, DomainSeen, Failure, Observation, Procedure};
 use crate::host::{DomId, Now, Uuid};
 use crate::interface::Value;
 use crate::operation::{Operation, Subject};
-use crate::recovery::Verdict;
+use crate::recovery::{Goal, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -178,6 +178,14 @@ impl Slot {
             watched: None,
             unsure: Vec::new(),
             unsure_after: 0,
+        }
+    }
+
+    /// What it is about to be known by.
+    pub(crate) fn becomes(&self) -> Option<Uuid> {
+        match &self.rows.intent.as_ref()?.goal {
+            Goal::Rename(to) if *to != self.id => Some(*to),
+            _ => None,
         }
     }
 

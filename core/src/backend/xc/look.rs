@@ -32,7 +32,10 @@ const DEEPEST: u32 = 32;
 /// The guest agent's keys and the VM's own data count against one quota; when it is used up the rest is left out.
 pub(super) async fn look(host: &Host) -> Result<Observation, Failure> {
     let context = host.context();
-    let infos = host.find_domains(context.id).await?;
+    let mut infos = host.find_domains(context.id).await?;
+    if let (Some(other), true) = (context.becomes, infos.is_empty()) {
+        infos = host.find_domains(other).await?;
+    }
     let mut queries = vec![
         Query::Tree { path: paths::vm(&context.text), depth: 3, limit: device::MOST_NODES },
         Query::Children(paths::hotplug_domains(&context.text)),

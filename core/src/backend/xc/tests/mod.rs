@@ -92,6 +92,7 @@ fn facts() -> HostFacts {
 /// A host with nothing on it, and a VM that is to come.
 fn world(ty: BuilderInfo, vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> World {
     World::new(Context {
+        becomes: None,
         id: UUID.parse::<Uuid>().unwrap(),
         text: UUID.into(),
         vm: Arc::new(vm(ty)),
