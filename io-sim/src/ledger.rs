@@ -475,10 +475,11 @@ impl Ledger {
                 if troubled || code != ShutdownCode::Suspend || !suspends {
                     place.disturbed = seq;
                 }
-                place.before = Some((place.made, mono, code));
-                // What was asked of it before it suspended is still asked when it runs on.
-                let before = place.restarts.filter(|domid| code == ShutdownCode::Suspend && *domid == event.domid);
-                place.restarts = restarts(code, event.place, swarm).then_some(event.domid).or(before);
+                // What was asked of it before, its next start perhaps held back since, comes whatever it does meanwhile.
+                let asked = place.restarts.filter(|domid| *domid == event.domid);
+                let since = place.before.filter(|_| asked.is_some()).map_or(mono, |(_, since, _)| since);
+                place.before = Some((place.made, since, code));
+                place.restarts = restarts(code, event.place, swarm).then_some(event.domid).or(asked);
             }
             // Nobody waits for it any more: it is to run on.
             What::Suspended if !(troubled || suspends || place.doomed) => place.owed = Some(event.domid),
