@@ -379,6 +379,7 @@ impl State {
         self.machine.check_all();
         self.ledger.rested();
         let states = rest::check(&self.world, &self.shelf, &self.swarm.shapes)?;
+        rest::epochs(&self.world, &self.swarm.shapes, &states)?;
         storage::check(&self.world)?;
         storage::check_memory(&self.world)?;
         let place = |n: usize| rest::told(&self.world, &self.shelf, &self.swarm.shapes[n]);

@@ -287,6 +287,7 @@ impl Run {
         self.machine.check_all();
         self.ledger.rested();
         let states = rest::check(&self.world, &self.shelf, &self.swarm.shapes)?;
+        rest::epochs(&self.world, &self.swarm.shapes, &states)?;
         self.note(|| format!("at rest: {states:?}"));
         self.mark(Happens::Rest, None, || format!("all is at rest: {states:?}"));
         if states.contains(&rest::Sensible::PreservedCrash) {
