@@ -16,19 +16,22 @@ pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
     }
     let old = host.find_domains(context.id).await?;
     let new = host.find_domains(to).await?;
-    let domid = old.iter().chain(&new).map(|info| info.domid).next();
-    let trees = Trees::read(host, &to, domid).await?;
+    let domids = |infos: &[DomainInfo]| infos.iter().map(|info| info.domid).collect::<Vec<_>>();
+    let (old, new) = (domids(&old), domids(&new));
+    let trees = Trees::read(host, &to, [&old[..], &new[..]].concat()).await?;
     if old.is_empty() && trees.is_moved {
         return Ok(());
     }
-    // A domain that has the new handle already and still belongs to the old tree was being renamed.
-    let begun = new.iter().all(|info| Some(info.domid) == domid && trees.is_ours);
+    // A domain that has the new handle already and still belongs to the old tree was being renamed. Another beside it
+    // is no other VM's: what somebody has made under the name is dealt with when the rename is done.
+    let begun = new.is_empty() || new.iter().any(|domid| trees.ours.contains(domid));
     if !begun || trees.target_taken {
         return Err(Error::AlreadyExists("VM".to_owned(), to.text()).into());
     }
-    if let Some(DomainInfo { domid, .. }) = old.first() {
+    for domid in &old {
         host.domain(*domid, DomainAct::SetHandle(to)).await?;
     }
+    let domid = trees.ours.iter().chain(&old).copied().next();
     let mut batch = Batch::new();
     for domid in trees.domains(host).await? {
         batch.write(paths::owner(domid), paths::vm(&to.text()));
@@ -39,8 +42,8 @@ pub(super) async fn rename(host: &Host, to: Uuid) -> Result<(), Failure> {
 
 /// What xenstore has of the VM.
 struct Trees {
-    /// The domain names this VM as its own.
-    is_ours: bool,
+    /// Domains that name this VM as their own.
+    ours: Vec<DomId>,
     /// It has been moved; only its rows have not.
     is_moved: bool,
     /// Another VM stands where this one is to go.
@@ -50,7 +53,7 @@ struct Trees {
 }
 
 impl Trees {
-    async fn read(host: &Host, to: &Uuid, domid: Option<DomId>) -> Result<Trees, Failure> {
+    async fn read(host: &Host, to: &Uuid, domids: Vec<DomId>) -> Result<Trees, Failure> {
         let from = &host.context().text;
         let tree = |path| Query::Tree { path, depth: DEEPEST, limit: device::MOST_NODES };
         let mut queries = vec![
@@ -59,7 +62,7 @@ impl Trees {
             Query::Value(paths::below(&paths::vm(&to.text()), "uuid")),
             Query::Value(renamed_from(&to.text())),
         ];
-        queries.extend(domid.map(|domid| Query::Value(paths::owner(domid))));
+        queries.extend(domids.iter().map(|domid| Query::Value(paths::owner(*domid))));
         let mut found = host.read(queries).await?.into_iter();
         let mut nodes = || match found.next() {
             Some(Found::Tree(nodes)) => nodes,
@@ -68,8 +71,9 @@ impl Trees {
         let (vm, scratch) = (nodes(), nodes());
         let target_taken = matches!(found.next(), Some(Found::Value(Some(_))));
         let is_moved = found.next() == Some(Found::Value(Some(from.to_string())));
-        let is_ours = found.next() == Some(Found::Value(Some(paths::vm(from))));
-        Ok(Trees { is_ours, is_moved, target_taken, vm, scratch })
+        let owner = Found::Value(Some(paths::vm(from)));
+        let ours = domids.into_iter().zip(found).filter(|(_, found)| *found == owner).map(|(domid, _)| domid).collect();
+        Ok(Trees { ours, is_moved, target_taken, vm, scratch })
     }
 
     /// Domains that say they are this VM's: the living one, and those of which only xenstore still knows.
