@@ -149,7 +149,8 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     }
     let mut released = Ok(());
     if !devices.is_empty() || served {
-        released = release_devices(host, domid, &devices[..devices.len().min(TURN)], beside).await?;
+        let gone = alive.is_none();
+        released = release_devices(host, (domid, gone), &devices[..devices.len().min(TURN)], beside).await?;
     }
     // Its back ends had their time: what was read before is old, and the number may be another domain's by now.
     if !devices.is_empty() && released.is_ok() {
@@ -172,6 +173,12 @@ async fn has(host: &Host, domid: DomId) -> Result<bool, Failure> {
     Ok(host.find_domains(host.context().id).await?.iter().any(|info| info.domid == domid))
 }
 
+/// Whether a number is that of another VM's domain.
+async fn is_anothers(host: &Host, domid: DomId) -> Result<bool, Failure> {
+    let found = host.read(vec![Query::Value(paths::owner(domid))]).await?;
+    Ok(matches!(&found[..], [Found::Value(Some(owner))] if *owner != paths::vm(&host.context().text)))
+}
+
 /// A domain that is gone meanwhile needs no destroying.
 fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
@@ -181,10 +188,11 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
 }
 
 /// Take devices from a guest that will not run again. A back end that does not answer keeps nobody waiting; a script
-/// that fails, which is the inner error, does not keep the others.
+/// that fails, which is the inner error, does not keep the others. The number of a domain that is gone may be another's
+/// before its back ends are, and then so is what is under it.
 async fn release_devices(
     host: &Host,
-    domid: DomId,
+    (domid, gone): (DomId, bool),
     devices: &[Device],
     beside: bool,
 ) -> Result<Result<(), Failure>, Failure> {
@@ -209,6 +217,9 @@ async fn release_devices(
     for device in devices {
         if !device.backend.is_empty() {
             host.wait(device::gone(device), device::patience(device, PATIENCE)).await?;
+            if gone && !mutant!(ReusedNumberTouched) && is_anothers(host, domid).await? {
+                return Ok(Ok(()));
+            }
         }
         let released =
             if device.class() == "vif" { vif::release(host, device).await } else { vbd::release(host, device).await };

@@ -43,7 +43,12 @@ impl World {
             Request::Read(queries) => {
                 Outcome::Ok(Reply::Found(queries.into_iter().map(|query| self.query(query)).collect()))
             }
-            Request::Wait(wait) => self.wait(&wait),
+            Request::Wait(wait) => {
+                if let Some(happens) = self.meanwhile.take() {
+                    happens(self);
+                }
+                self.wait(&wait)
+            }
             Request::CreateDomain(spec) => self.create(spec),
             Request::Domain(domid, act) => self.act(domid, act),
             Request::FindDomains(vm) => {

@@ -220,6 +220,20 @@ fn h12_a_rename_that_was_cut_short_is_finished() {
     }
 }
 
+// Fails when `rename` takes any other domain under the new name for another VM's, though its own is there already.
+#[test]
+fn h12_a_rename_that_was_cut_short_is_finished_beside_a_stranger() {
+    let to = "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap();
+    for stranger in [to, UUID.parse().unwrap()] {
+        let mut world = running(plain(pv()));
+        world.domains.get_mut(&7).unwrap().handle = to;
+        world.add_domain(9, stranger, true);
+        world.ok(MicroOp::VmRename(to));
+        assert_eq!([7, 9].map(|domid| world.domains[&domid].handle), [to; 2]);
+        assert_eq!(world.get("/local/domain/7/vm"), Some(format!("/vm/{}", to.text()).as_str()));
+    }
+}
+
 // Fails when `rename` does not know that it has moved all already: its target then counts as taken, for ever.
 #[test]
 fn h12_a_rename_whose_rows_did_not_follow_is_done() {
@@ -440,6 +454,22 @@ fn h50_remains_whose_number_is_reused_are_only_unlisted() {
     let gone = |path: &String| path.contains("/domains/7") || path.contains("/hotplug/7");
     expected.retain(|path, _| !gone(path));
     assert_eq!((world.datapaths.len(), world.store), (1, expected));
+}
+
+// Fails when `release_devices` does not ask whose the number of a domain that is gone is by then.
+#[test]
+fn h50_a_number_that_is_reused_while_back_ends_close_is_left_alone() {
+    let mut world = running(plain(pv()));
+    world.domains.clear();
+    world.meanwhile = Some(|world| {
+        world.write("/local/domain/7/vm", "/vm/04efbb51-2bce-495f-9d86-75fc70ba01e0");
+        world.remove("/local/domain/0/backend/vbd/7/51712");
+        world.write("/local/domain/0/backend/vbd/7/51712/params", "/another.img");
+    });
+    world.ok(MicroOp::VmDestroy);
+    assert_eq!(world.get("/local/domain/0/backend/vbd/7/51712/params"), Some("/another.img"));
+    assert!(world.loops.contains_key("/dev/loop0"), "no script has run of it");
+    assert_eq!(world.get(&format!("/vm/{UUID}/domains/7")), None);
 }
 
 // Fails when `next` goes by `/vm/<uuid>/domains` alone: libxl takes that along with a domain that it destroys.

@@ -99,6 +99,7 @@ fn world(ty: BuilderInfo, vbds: Vec<Arc<Vbd>>, vifs: Vec<Arc<Vif>>) -> World {
         vbds: vbds.into(),
         vifs: vifs.into(),
         extra: None,
+        unreadable: false,
         domid: None,
         straggles: false,
         facts: Arc::new(facts()),

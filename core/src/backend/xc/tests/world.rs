@@ -34,6 +34,8 @@ pub(super) struct World {
     /// One line per question.
     pub(super) trace: Vec<String>,
     pub(super) interfere: Option<Interference>,
+    /// What happens while the daemon waits for the first time.
+    pub(super) meanwhile: Option<fn(&mut World)>,
     /// What must hold after each request and record.
     pub(super) check: Option<fn(&World)>,
     /// The daemon dies after so many requests and records.
@@ -67,6 +69,7 @@ impl World {
             guest: Guest::default(),
             trace: Vec::new(),
             interfere: None,
+            meanwhile: None,
             check: None,
             dies_after: None,
             cancelled_after: None,
