@@ -159,6 +159,8 @@ struct Damaged {
     place: usize,
     /// When its hard power-off was last asked for.
     poweroff: u64,
+    /// Its devices that are flagged active, if it is suspended: what its resume plugs. And in which boot that was.
+    flags: Option<(u64, Vec<String>)>,
 }
 
 /// Something that will be done after so many more inputs, or when nothing else can happen.

@@ -23,6 +23,8 @@ pub struct Context {
     pub vifs: Arc<[Arc<Vif>]>,
     /// Its run-time record as of the micro-op's start.
     pub extra: Option<Arc<VmExtra>>,
+    /// It has such a record, and that cannot be read.
+    pub unreadable: bool,
     /// Its domain as of the micro-op's start: from the last look, or made by this plan.
     pub domid: Option<DomId>,
     /// A request of before has not ended: a domain may still come of it.
@@ -34,6 +36,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether there is a run-time record of it.
+    pub fn is_on_record(&self) -> bool {
+        self.extra.is_some() || self.unreadable
+    }
+
     /// A disk by its device name.
     pub fn vbd(&self, device: &str) -> Option<&Arc<Vbd>> {
         self.vbds.iter().find(|vbd| vbd.id.device == device)

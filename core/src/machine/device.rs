@@ -206,11 +206,7 @@ impl Machine {
         }
         let reply = match outcome {
             Outcome::Ok(_) => {
-                // Only the record that cannot be used is made good by being written anew.
-                let written = slot.rows.entries(&slot.text, &row);
-                let is_good =
-                    |aside: &String| written.iter().any(|entry| aside.starts_with(&format!("{}:", entry.key)));
-                slot.aside = slot.aside.take().filter(|aside| !is_good(aside));
+                slot.written(&row);
                 slot.rows.apply(row);
                 // The comparison is with other rows now.
                 slot.verdict = None;

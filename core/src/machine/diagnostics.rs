@@ -27,7 +27,9 @@ impl Machine {
         let with_row = || self.vms.iter().filter(|(_, slot)| slot.rows.vm.is_some());
         let actions = with_row().map(|(_, slot)| (slot.text.to_string(), action(slot)));
         let verdicts = with_row().map(|(vm, slot)| (slot.text.to_string(), text(self.why(vm))));
-        let aside = self.aside.iter().map(|(key, why)| (key.clone(), text(why.clone())));
+        let of_vms = self.vms.iter().flat_map(|(_, slot)| &slot.aside);
+        let of_none = self.aside.iter().map(|(key, why)| (key, why));
+        let aside = of_none.chain(of_vms).map(|(key, why)| (key.clone(), text(why.clone())));
         let all = object([
             ("queues", Value::List(queues)),
             ("workers", Value::List(workers)),
@@ -46,8 +48,8 @@ impl Machine {
     /// Why a VM is as it is, in one line.
     fn why(&self, vm: u64) -> String {
         let slot = self.slot(vm);
-        if let Some(aside) = &slot.aside {
-            return format!("set aside: record {aside}");
+        if let Some(aside) = slot.set_aside() {
+            return aside;
         }
         let doing = match &slot.job {
             Job::Rest => None,

@@ -115,6 +115,7 @@ impl Machine {
             vbds: subject.vbds,
             vifs: subject.vifs,
             extra: slot.rows.extra.clone(),
+            unreadable: !slot.aside.is_empty() && slot.aside.contains_key(&format!("extra/{}", slot.text)),
             domid,
             straggles: !slot.stragglers.is_empty(),
             facts: self.config.facts.clone(),
@@ -209,7 +210,16 @@ impl Machine {
     fn decide(&self, vm: u64) -> Verdict {
         let slot = self.slot(vm);
         let seen = slot.seen.as_ref().expect("considered after a look");
-        decide(&self.record(vm), seen, &self.config.settings, self.now)
+        let verdict = decide(&self.record(vm), seen, &self.config.settings, self.now);
+        match (slot.set_aside(), &verdict) {
+            // What can be read of it is not all of it. A power-off that a client has asked for needs no more.
+            (Some(aside), Verdict::Repair(repair, _))
+                if *repair != Repair::FinishPoweroff && !mutant!(AsideRepaired) =>
+            {
+                Verdict::Stuck(aside.into())
+            }
+            _ => verdict,
+        }
     }
 
     /// What this daemon has written about a VM.
@@ -375,11 +385,11 @@ impl Machine {
     /// Whether an operation may begin on the VM as it was seen.
     fn check_begin(&self, vm: u64, op: &Operation) -> Result<(), Error> {
         let slot = self.slot(vm);
-        if let Some(aside) = &slot.aside
+        if let Some(aside) = slot.set_aside()
             && !op.is_hard_poweroff()
             && !mutant!(AsideUsed)
         {
-            return Err(Error::InternalError(format!("vm set aside: record {aside}")));
+            return Err(Error::InternalError(format!("vm {aside}")));
         }
         if mutant!(AllRefused) {
             return Err(Error::DomainNotBuilt);

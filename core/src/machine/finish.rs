@@ -34,7 +34,9 @@ impl Machine {
             }
             Ok(_) => {
                 let repairs = active.task.is_none();
-                self.slot_mut(vm).job = Job::Run(active);
+                let slot = self.slot_mut(vm);
+                slot.written(&Row::Intent(None));
+                slot.job = Job::Run(active);
                 if repairs {
                     self.finish_if_well(vm, effects);
                 }
@@ -316,7 +318,7 @@ impl Machine {
         let busy = self.slot(vm).glance.is_some() || self.client_rows_in_flight(vm);
         let slot = self.slot_mut(vm);
         slot.rows = Default::default();
-        slot.aside = None;
+        slot.aside.clear();
         if !busy {
             let id = slot.id;
             self.by_id.remove(&id);

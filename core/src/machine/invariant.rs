@@ -19,7 +19,7 @@ impl Machine {
         }
         for (vm, slot) in self.vms.iter() {
             let running = matches!(slot.job, Job::Run(_));
-            assert!(slot.rows.vm.is_some() || slot.rows.extra.is_none() || slot.aside.is_some() || running);
+            assert!(slot.rows.vm.is_some() || slot.rows.extra.is_none() || !slot.aside.is_empty() || running);
             if let Some(active) = slot.active() {
                 assert!(slot.ended.is_none() || active.task.is_none(), "one operation at a time");
             }

@@ -160,8 +160,7 @@ impl Machine {
         let vm = self.slot_of(key.vm());
         let slot = self.vms.get_mut(vm).expect("just found or made");
         if let Err(why) = slot.rows.load(&key, &text) {
-            slot.aside.get_or_insert_with(|| format!("{}: {why}", record.key));
-            self.aside.push((record.key, why));
+            slot.aside.insert(record.key, why);
         }
     }
 
@@ -169,10 +168,9 @@ impl Machine {
     fn set_orphans_aside(&mut self) {
         for vm in self.by_id.values() {
             let slot = self.vms.get_mut(*vm).expect("found by its identity");
-            if slot.rows.vm.is_none() && slot.aside.is_none() {
-                let key = format!("VM/{}/config", slot.text);
-                slot.aside = Some(format!("{key}: missing beside other records of this vm"));
-                self.aside.push((key, "missing beside other records of this vm".to_owned()));
+            if slot.rows.vm.is_none() {
+                let missing = || "missing beside other records of this vm".to_owned();
+                slot.aside.entry(format!("VM/{}/config", slot.text)).or_insert_with(missing);
             }
         }
     }

@@ -253,7 +253,9 @@ impl Machine {
     /// A row is durable. Clients are told where a VM shows another state by it.
     fn apply(&mut self, vm: u64, row: Row) {
         let before = self.power_state(vm);
-        self.slot_mut(vm).rows.apply(row);
+        let slot = self.slot_mut(vm);
+        slot.written(&row);
+        slot.rows.apply(row);
         if self.power_state(vm) != before {
             self.signal_vm(vm);
         }

@@ -10,7 +10,7 @@ use crate::interface::Value;
 use crate::operation::{Operation, Subject};
 use crate::recovery::{Goal, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A VM's place in the machine.
@@ -20,8 +20,8 @@ pub(crate) struct Slot {
     /// The id's text, which stands in every key, path and error.
     pub(crate) text: Arc<str>,
     pub(crate) rows: Rows,
-    /// Why its records cannot be used, if they cannot.
-    pub(crate) aside: Option<String>,
+    /// Its records that cannot be used, by key, and why. As long as there is one it is left as it is.
+    pub(crate) aside: BTreeMap<String, String>,
     pub(crate) job: Job,
     /// The level bit: something may have changed since the last look started.
     pub(crate) look_wanted: bool,
@@ -157,7 +157,7 @@ impl Slot {
             id,
             text: id.text().into(),
             rows: Rows::default(),
-            aside: None,
+            aside: BTreeMap::new(),
             job: Job::Rest,
             look_wanted: true,
             look_after: 0,
@@ -178,6 +178,22 @@ impl Slot {
             watched: None,
             unsure: Vec::new(),
             unsure_after: 0,
+        }
+    }
+
+    /// Why it is left as it is, if a record of it cannot be used, and what can be done.
+    pub(crate) fn set_aside(&self) -> Option<String> {
+        let (key, why) = self.aside.first_key_value()?;
+        let remedy = if key.starts_with("VM/") { "add it again" } else { "a hard shutdown drops it" };
+        Some(format!("set aside: record {key}: {why}; {remedy}"))
+    }
+
+    /// A row is on disk as it is meant: only the record that cannot be used is made good by being written anew.
+    pub(crate) fn written(&mut self, row: &Row) {
+        if !self.aside.is_empty() {
+            for entry in self.rows.entries(&self.text, row) {
+                self.aside.remove(&entry.key);
+            }
         }
     }
 

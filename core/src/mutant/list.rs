@@ -87,6 +87,7 @@ mutants! {
     StatFromOldLook "stat-from-old-look" of "law 12": "VM.stat answers from the last look though a bit is set";
     GlanceJoined "glance-joined" of "law 12": "who asks joins a look that began before";
     AsideUsed "aside-used" of "law 13": "a VM whose records cannot be used is operated on";
+    AsideRepaired "aside-repaired" of "law 13": "a VM whose records cannot be used is brought to where they say";
     FragmentKept "fragment-kept" of "H1": "a domain that is not complete counts as one that is";
     NoMark "no-mark" of "H2": "a new domain carries no mark that it is not complete";
     HalfDestroyedForgotten "half-destroyed-forgotten" of "H4": "what is left of a destroyed domain is not looked for";

@@ -24,6 +24,11 @@ impl Shown {
         self.changed[event.place] = (step, !others);
     }
 
+    /// Somebody else has made a domain under a VM's name: until the daemon does something to its own, which is which?
+    pub fn doubled(&mut self, place: usize, step: u64) {
+        self.changed[place] = (step, false);
+    }
+
     /// A VM's state was asked for at that input and is answered now. Where the daemon did what happened last, and nothing
     /// has happened since it was asked, it is as it was then.
     pub fn told(&self, at: (usize, u64), rebooting: bool, power: PowerState, seen: (&World, &Shape)) -> Checked {
@@ -34,7 +39,7 @@ impl Shown {
         }
         // One that is being renamed goes by either name.
         if shape.ids.iter().flat_map(|id| world.hypervisor().of(*id)).nth(1).is_some() {
-            // Somebody has made another under its name: which of them is it?
+            // Somebody has made one under its name: which of them is it?
             return Ok(());
         }
         let mut living = shape.ids.iter().flat_map(|id| state::living(world, *id));

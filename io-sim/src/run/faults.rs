@@ -5,7 +5,7 @@ use super::step::EXTERNAL;
 use super::{Damaged, Happens, Later, Ripe, Run, Theft, Who};
 use crate::fault::{Kind, Planned};
 use crate::fleet::pick;
-use crate::oracle::{Checked, state};
+use crate::oracle::{Checked, Violation, state};
 use crate::sometimes::Property;
 use crate::workload::Standing;
 use crate::world::{Concern, Fate};
@@ -236,32 +236,42 @@ impl Run {
         self.struck.count(Kind::Twin.name());
         self.ledger.external(place);
         self.world.make_stray(&spec);
+        self.shown.doubled(place, self.steps);
         self.crash()
     }
 
-    /// A VM's row is not what was written, or the run-time record of one that runs, or that is gone, or a device's row of
-    /// one that is halted. The daemon that starts then has to leave that VM alone.
+    /// A VM's row is not what was written, or the run-time record of one that runs or is suspended, or that of one that
+    /// runs is gone, or a device's row of one that is halted. The daemon that starts then has to leave that VM alone.
     fn damage(&mut self) -> Checked {
         let places = (0..self.swarm.shapes.len()).filter(|place| self.ledger.pending_of(*place).next().is_none());
         let found: Vec<_> = places.flat_map(|place| self.damageable(place)).collect();
         if self.damaged.is_some() {
             return Ok(());
         }
-        if found.is_empty() {
+        // One that is suspended is seldom met, and has the most to lose.
+        let image = |id: Uuid| self.shelf.of(id).and_then(|records| records.image).unwrap_or(0);
+        let asleep: Vec<_> = found.iter().filter(|(_, id, _)| image(*id) > 0).cloned().collect();
+        if found.is_empty() || asleep.is_empty() && !self.world.choices().odds(Concern::Fault, 6) {
             // All of them are busy, or not there.
             self.plan.postpone(Planned { at: self.steps + BUSY, kind: Kind::Damage });
             return Ok(());
         }
-        let (place, id, key) = pick(self.world.choices(), Concern::Fault, &found);
-        let may_go = key.starts_with("extra/");
+        let among = if asleep.is_empty() { &found } else { &asleep };
+        let (place, id, key) = pick(self.world.choices(), Concern::Fault, among);
+        // Without its run-time record it cannot be told from one that is halted.
+        let suspended = !asleep.is_empty();
+        let may_go = key.starts_with("extra/") && !suspended;
         let is = if may_go && self.world.choices().odds(Concern::Fault, 2) { None } else { Some("{") };
         let wanted = self.shelf.of(id).is_some_and(|records| records.intent.is_some());
         let Some(was) = self.journal.records().get(&key).filter(|_| !wanted).cloned() else { return Ok(()) };
         self.struck.count(Kind::Damage.name());
-        let after = u64::from(self.world.choices().choose(Concern::Fault, 120));
+        // The others have to be looked at before it is.
+        let least = if suspended { 60 } else { 0 };
+        let after = least + u64::from(self.world.choices().choose(Concern::Fault, 120));
         self.later(after, Later::Mend);
         let poweroff = self.ledger.powered_off(place);
-        self.crash_with(Damaged { key, was, is, place, poweroff })
+        let flags = suspended.then(|| (self.now().boot, self.flags(id)));
+        self.crash_with(Damaged { key, was, is, place, poweroff, flags })
     }
 
     /// Records of a VM that it can be told of by what stands there that they are damaged.
@@ -270,18 +280,48 @@ impl Run {
         let device = self.shelf.of(id).and_then(|records| records.devices.first());
         let keys = [
             Some(format!("VM/{id}/config")).filter(|_| standing != Standing::Absent),
-            Some(format!("extra/{id}")).filter(|_| standing == Standing::Running),
+            Some(format!("extra/{id}")).filter(|_| matches!(standing, Standing::Running | Standing::Suspended)),
             device.map(|device| format!("VM/{id}/{device}")).filter(|_| standing == Standing::Halted),
         ];
         keys.into_iter().flatten().map(|key| (place, id, key)).collect()
     }
 
     fn mend(&mut self) -> Checked {
-        let Some(Damaged { key, was, is, .. }) = self.damaged.take() else { return Ok(()) };
-        if self.journal.records().get(&key).map(String::as_str) == is {
-            self.journal.tamper(&key, Some(&was));
+        let Some(damaged) = self.damaged.take() else { return Ok(()) };
+        if self.journal.records().get(&damaged.key).map(String::as_str) == damaged.is {
+            self.journal.tamper(&damaged.key, Some(&damaged.was));
+            self.left_flags(&damaged)?;
         }
         self.crash()
+    }
+
+    /// A suspended VM whose record was damaged has the same devices to plug when it is resumed.
+    fn left_flags(&self, damaged: &Damaged) -> Checked {
+        let Damaged { key, place, poweroff, flags: Some((boot, was)), .. } = damaged else { return Ok(()) };
+        if self.now().boot != *boot || self.ledger.powered_off(*place) != *poweroff {
+            return Ok(());
+        }
+        let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[*place]);
+        let now = self.flags(id);
+        if now == *was {
+            return Ok(());
+        }
+        Err(Violation::new(
+            "law 13",
+            format!("record {key} was damaged, and the flags of its devices {was:?} became {now:?}"),
+        ))
+    }
+
+    /// A VM's devices that are flagged active.
+    fn flags(&self, id: Uuid) -> Vec<String> {
+        let of = |kind: &str| {
+            let path = format!("/vm/{id}/devices/{kind}");
+            let store = self.world.store();
+            let names = store.children(&path).unwrap_or_default();
+            let active = names.into_iter().map(|name| format!("{path}/{name}"));
+            active.filter(|path| store.value(path) == Some("1")).collect::<Vec<_>>()
+        };
+        ["vbd", "vif"].into_iter().flat_map(of).collect()
     }
 
     fn theft_goes_on(&mut self, next: Theft, domid: DomId) {

@@ -57,7 +57,7 @@ async fn end_epochs(host: &Host, vbds: &[Arc<Vbd>]) -> Result<Product, Failure> 
     match turn.last() {
         Some(last) if !rest.is_empty() => host.become_op(MicroOp::VmEndEpochsAfter(last.id.device.clone())).await,
         _ => {
-            if host.context().extra.is_some() && !host.context().straggles {
+            if host.context().is_on_record() && !host.context().straggles {
                 host.change(Change::Extra(ExtraChange::Drop)).await?;
             }
             Ok(Product::Nothing)
@@ -71,7 +71,7 @@ pub(super) async fn remove(host: &Host) -> Result<(), Failure> {
     let mut batch = Batch::new();
     batch.remove(paths::vm(&context.text)).remove(paths::scratch(&context.text));
     host.store(batch).await?;
-    if context.extra.is_some() {
+    if context.is_on_record() {
         host.change(Change::Extra(ExtraChange::Drop)).await?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::rig::{A, B, C, Open, Rig, vm};
 use crate::backend::xc::create::fresh_extra;
 use crate::backend::{Hook, MicroOp};
 use crate::host::time::SECOND;
-use crate::host::{DomainInfo, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
+use crate::host::{DomainInfo, Entry, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
 use crate::interface::extra::QemuFrontend;
 use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vm, vbd};
 use crate::machine::{Input, Machine};
@@ -334,4 +334,29 @@ fn a_removal_of_which_nobody_knows_whether_it_is_done_leaves_no_mark() {
     rig.done(first.effect, Outcome::Unknown(Fault::Lost("the answer".to_owned())));
     let appends = || rig.asked.iter().filter(|request| matches!(request, Request::Append(_)));
     assert!(appends().count() > 0 && appends().all(removes), "it is removed once more: {:?}", rig.asked);
+}
+
+// Fails when `decide` of the machine does not ask whether a record of the VM cannot be used.
+#[test]
+fn a_vm_of_which_a_record_cannot_be_used_is_left_as_it_is() {
+    let config = serde_json::to_string(&super::rig::vm(A)).unwrap();
+    let records = [(format!("VM/{A}/config"), config), (format!("extra/{A}"), "{".to_owned())];
+    let records = records.map(|(key, value)| Entry { key, value: Some(value) });
+    let half_built = DomainInfo { paused: true, cpu_time: 0, ..domain(A) };
+    let mut rig = Rig::opened(4, records.to_vec(), vec![half_built]);
+    let start = rig.task(Call::VmStart { id: A.to_owned(), paused: true });
+    let error = rig.state(start).error().expect("it is refused").to_string();
+    assert!(error.contains("a hard shutdown drops it"), "{error}");
+    let leaves = |request: &Request| request.is_read_only() || matches!(request, Request::Watch(..));
+    assert!(rig.asked.iter().all(leaves), "{:?}", rig.asked);
+
+    rig.domains.clear();
+    let shutdown = rig.task(Call::VmShutdown { id: A.to_owned(), delay: None });
+    assert!(!rig.is_pending(shutdown) && rig.state(shutdown).error().is_none(), "{:?}", rig.state(shutdown));
+    let dropped = |request: &Request| {
+        let key = format!("extra/{A}");
+        matches!(request, Request::Append(entries) if entries.iter().any(|entry| entry.key == key && entry.value.is_none()))
+    };
+    assert!(rig.asked.iter().any(dropped), "{:?}", rig.asked);
+    assert!(rig.machine.slot(rig.place(A)).aside.is_empty(), "it can be started again");
 }

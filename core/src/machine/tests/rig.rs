@@ -45,6 +45,17 @@ pub(super) struct Rig {
 impl Rig {
     /// A daemon with so many workers and these VMs, all halted and at rest. Waits are held.
     pub(super) fn new(workers: u32, vms: &[&str]) -> Rig {
+        let records = vms
+            .iter()
+            .map(|id| Entry { key: format!("VM/{id}/config"), value: Some(serde_json::to_string(&vm(id)).unwrap()) });
+        let mut rig = Rig::opened(workers, records.collect(), Vec::new());
+        assert!(rig.machine.is_at_rest(), "{:?}", rig.open);
+        rig.asked.clear();
+        rig
+    }
+
+    /// One that finds these records and these domains.
+    pub(super) fn opened(workers: u32, records: Vec<Entry>, domains: Vec<DomainInfo>) -> Rig {
         let config = Config {
             entropy: [1; 32],
             facts: Arc::new(facts()),
@@ -54,10 +65,7 @@ impl Rig {
         };
         let mut effects = Effects::new();
         let now = Now { boot: 1, mono: 1_000_000_000, wall: 1_755_731_999_250_000_000 };
-        let records = vms
-            .iter()
-            .map(|id| Entry { key: format!("VM/{id}/config"), value: Some(serde_json::to_string(&vm(id)).unwrap()) });
-        let machine = Machine::open(config, now, records.collect(), &mut effects);
+        let machine = Machine::open(config, now, records, &mut effects);
         let mut rig = Rig {
             machine,
             effects,
@@ -66,15 +74,13 @@ impl Rig {
             open: Vec::new(),
             asked: Vec::new(),
             aborted: Vec::new(),
-            domains: Vec::new(),
+            domains,
             domid: None,
             hooks: Vec::new(),
             replies: BTreeMap::new(),
             calls: 0,
         };
         rig.turn();
-        assert!(rig.machine.is_at_rest(), "{:?}", rig.open);
-        rig.asked.clear();
         rig
     }
 
