@@ -12,7 +12,6 @@ use xenops_io_sim::admit::{self, Table, Transcript};
 use xenops_io_sim::explore::{cli, windows};
 use xenops_io_sim::failures::{Failures, Kept};
 use xenops_io_sim::farm::Seeds;
-use xenops_io_sim::oracle::Violation;
 use xenops_io_sim::report::{Failure, Report};
 use xenops_io_sim::run::Outcome;
 use xenops_io_sim::schedule::Kind;
@@ -52,9 +51,8 @@ enum Command {
     },
     /// Runs one seed, or the choices in a file, again; or lives through what a daemon has recorded.
     Replay {
-        /// A daemon's recording (`xenopsd --record FILE`): the same effects must come of its inputs.
-        #[arg(conflicts_with_all = ["profile", "choices"])]
-        recording: Option<PathBuf>,
+        #[command(flatten)]
+        recorded: relive::cli::Options,
         /// The seed; with choices it only seeds what the daemon draws.
         #[arg(long, required_unless_present = "recording", conflicts_with = "recording")]
         seed: Option<u64>,
@@ -69,6 +67,9 @@ enum Command {
         /// Choices, as `shrink` writes them.
         #[arg(long, value_name = "FILE")]
         choices: Option<PathBuf>,
+        /// Write what the last daemon of the run is told to a file, as `xenopsd --record` does.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
     },
     /// Offers the replies in recordings of real hosts, or in transcripts, to the simulated host, which has to admit them.
     Admit {
@@ -105,6 +106,9 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// Lives through recordings on standard input and says what comes of them: for `replay --against`.
+    #[command(hide = true)]
+    Witness,
     /// Every interleaving of a bounded scope.
     Explore(cli::Options),
     /// A crash in every window of every operation: a table.
@@ -180,11 +184,14 @@ fn main() -> ExitCode {
     }
     let well = match options.command {
         Command::Run { many } => many.run(),
-        Command::Replay { recording: Some(path), trace, telling, .. } => lived_again(&path, trace, &telling),
-        Command::Replay { seed, profile, trace, choices, telling, .. } => {
-            let seed = seed.expect("asked for where there is no recording");
-            replay(seed, profile, trace, choices.as_deref(), &telling)
+        Command::Replay { recorded, seed, profile, trace, choices, telling, record } => {
+            recorded.lived_again(trace, &telling).unwrap_or_else(|| {
+                let seed = seed.expect("asked for where there is no recording");
+                record.map_or(Ok(()), |path| keep_recording(seed, profile, choices.as_deref(), &path))?;
+                replay(seed, profile, trace, choices.as_deref(), &telling)
+            })
         }
+        Command::Witness => relive::other::witness(),
         Command::Admit { files, transcript: Some(path), .. } => keep_transcript(&files, &path),
         Command::Admit { files, at_most, .. } => admitted(&files, at_most),
         Command::Explore(options) => cli::explore(&options),
@@ -305,39 +312,6 @@ impl Many {
     }
 }
 
-fn lived_again(path: &Path, trace: bool, telling: &Telling) -> Result<bool, String> {
-    let mut trace = if trace { Trace::kept() } else { telling.trace() };
-    let relived = relive::relive(path, &mut trace);
-    trace.lines().iter().for_each(|line| println!("{line}"));
-    let relived = relived?;
-    if let Some(timeline) = trace.told() {
-        let differs = relived.differs.clone();
-        let about = About {
-            run: format!("a recording of a daemon, made by {}", relived.build),
-            violation: differs.map(|what| Violation::new("law 1", what)),
-            mutant: tell::mutant(),
-            again: format!("xenops-sim replay {}", path.display()),
-            found: Vec::new(),
-        };
-        telling.tell(&timeline, &about)?;
-    }
-    if let Some(why) = &relived.ends {
-        eprintln!("the recording ends before its daemon did: {why}");
-    }
-    let (inputs, there, here) = (relived.inputs, relived.build, relive::build());
-    match relived.differs {
-        None => println!("{inputs} inputs had the same effects"),
-        Some(what) => {
-            println!("{inputs} inputs had the same effects; {what}");
-            if there != here {
-                println!("it was recorded by {there}, and this is {here}: another build may decide otherwise");
-            }
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 fn admitted(files: &[PathBuf], at_most: f64) -> Result<bool, String> {
     let (mut table, mut well) = (Table::default(), true);
     for path in files {
@@ -400,6 +374,10 @@ fn replay(seed: u64, profile: Profile, trace: bool, choices: Option<&Path>, tell
         return Ok(false);
     }
     Ok(outcome.violation.is_none())
+}
+
+fn keep_recording(seed: u64, profile: Profile, choices: Option<&Path>, to: &Path) -> Result<(), String> {
+    run::run_recorded(seed, taped(seed, choices)?, profile).1.keep(to)
 }
 
 fn about(seed: u64, outcome: &Outcome, again: String, found: Vec<String>) -> About {

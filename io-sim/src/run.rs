@@ -6,6 +6,7 @@ mod endure;
 mod faults;
 mod order;
 mod phases;
+mod record;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -17,14 +18,15 @@ use crate::client::{Asked, Client};
 use crate::fault::{Plan, Struck};
 use crate::journal::Journal;
 use crate::ledger::{Key, Ledger};
-use crate::oracle::Violation;
 use crate::oracle::domains::{Domains, Event};
 use crate::oracle::haste::Haste;
 use crate::oracle::records::Shelf;
 use crate::oracle::rest::Picture;
 use crate::oracle::shown::Shown;
 use crate::oracle::traffic::Traffic;
+use crate::oracle::{Checked, Violation};
 use crate::panic;
+use crate::relive::file::Recording;
 use crate::schedule::{Ready, Schedule};
 use crate::sometimes::{Property, Sometimes};
 use crate::swarm::{Profile, Swarm};
@@ -239,6 +241,8 @@ pub struct Run {
     events: Vec<Event>,
     first: Picture,
     batch: Vec<String>,
+    /// What the daemon is told, if it is to be kept.
+    recorded: Option<Recording>,
     /// After each so many inputs the machine goes on as a copy that was read from its snapshot; 0: never.
     copied_every: u64,
     /// Inputs at most.
@@ -278,10 +282,23 @@ pub fn run_on_copies(seed: u64, profile: Profile, every: u64) -> Outcome {
     run.played()
 }
 
+/// Run one seed, or one tape; and what the last of its daemons is told.
+pub fn run_recorded(seed: u64, choices: Choices, profile: Profile) -> (Outcome, Recording) {
+    let mut run = Run::new(seed, choices, profile, Trace::default());
+    run.record();
+    let result = run.ends();
+    let recorded = run.recorded.take().expect("it was begun");
+    (run.outcome(result.err()), recorded)
+}
+
 impl Run {
     fn played(mut self) -> Outcome {
-        let result = panic::caught(|| self.play()).unwrap_or_else(|text| Err(Violation::new("machine", text)));
+        let result = self.ends();
         self.outcome(result.err())
+    }
+
+    fn ends(&mut self) -> Checked {
+        panic::caught(|| self.play()).unwrap_or_else(|text| Err(Violation::new("machine", text)))
     }
 
     fn outcome(mut self, violation: Option<Violation>) -> Outcome {

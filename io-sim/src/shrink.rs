@@ -3,8 +3,9 @@
 //! Three ways, all of which keep the rule that is broken and nothing else of the run: large parts are set to 0 (fewer
 //! operations, whole concerns); what is best so far is taken apart choice by choice (`search`); and where that comes to
 //! an end, the same rule is looked for nearby and in small runs (`small`), and what is found is taken apart again.
-//! Choices of an exploration are taken apart in the same way.
+//! Choices of an exploration are taken apart in the same way; of recordings see `recording`.
 
+pub mod recording;
 mod search;
 mod small;
 

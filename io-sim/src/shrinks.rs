@@ -1,8 +1,11 @@
 //! How far failures shrink: each mutant's first failing seed, in processes of their own, made short.
 
+mod recordings;
+
 use crate::mutants::named;
 use crate::shrink::FEW;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use xenops_core::mutant::ALL;
@@ -18,6 +21,9 @@ pub struct Options {
     /// Seeds in which a failure is looked for.
     #[arg(long, default_value_t = 500)]
     seeds: u64,
+    /// Shrink failures of recordings instead: of these, of some that are made, and of one that each mutant makes.
+    #[arg(long, num_args = 0.., value_name = "FILE")]
+    recordings: Option<Vec<PathBuf>>,
 }
 
 /// Seconds for finding a failure.
@@ -36,6 +42,9 @@ pub fn measure(options: &Options) -> Result<bool, String> {
     let mut wanted = named(&options.names)?;
     if wanted.is_empty() {
         wanted = ALL.to_vec();
+    }
+    if let Some(files) = &options.recordings {
+        return recordings::measure(options, &wanted, files);
     }
     println!("{:28} {:>6} {:>6} {:>6} {:>7}  rule", "mutant", "seed", "from", "to", "seconds");
     let (mut all, mut few) = (0, 0);

@@ -8,6 +8,7 @@ use crate::failure::{Failure, plain};
 use crate::host;
 use crate::inbox::Inbox;
 use crate::instance::Lock;
+use crate::last_words;
 use crate::listener::{self, Listener};
 use crate::log;
 use crate::options::{Asked, Options};
@@ -32,7 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         log::critical("daemon", format_args!("{panic}\n{}", Backtrace::force_capture()));
-        std::process::abort();
+        if !last_words::is_heard() {
+            std::process::abort();
+        }
     }));
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,

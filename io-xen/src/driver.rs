@@ -6,6 +6,7 @@ use crate::clock::{self, Clock};
 use crate::database::{Append, Database};
 use crate::host::Host;
 use crate::inbox::{Arrival, Inbox, Promise};
+use crate::last_words;
 use crate::log;
 use crate::recorder::Recorder;
 use std::cell::{Cell, RefCell};
@@ -240,29 +241,46 @@ impl Driver {
 
 impl Decider {
     fn open(config: Config, now: Now, records: Vec<Entry>, recorder: Option<Recorder>) -> Decider {
-        let given = recorder.is_some().then(|| (config.clone(), records.clone()));
-        let mut effects = Effects::new();
-        let machine = Machine::open(config, now, records, &mut effects);
-        let mut decider = Decider { machine, effects, flights: Flights::default(), appends: Vec::new(), recorder };
-        if let (Some(recorder), Some((config, records))) = (&mut decider.recorder, given) {
-            let (build, effects) = (crate::recorder::build(), hash(&decider.effects));
-            recorder.add(&Line::Opened(Box::new(Opened { build, config, now, records, effects })));
-            recorder.flush();
-        }
-        decider
+        let (mut effects, flights, appends) = (Effects::new(), Flights::default(), Vec::new());
+        let Some(mut recorder) = recorder else {
+            let machine = Machine::open(config, now, records, &mut effects);
+            return Decider { machine, effects, flights, appends, recorder: None };
+        };
+        let (build, given) = (crate::recorder::build(), (config.clone(), records.clone()));
+        let machine = last_words::heard(|| Machine::open(config, now, records, &mut effects));
+        let ((config, records), effects_hash) = (given, machine.is_some().then(|| hash(&effects)));
+        recorder.add(&Line::Opened(Box::new(Opened { build, config, now, records, effects: effects_hash })));
+        recorder.flush();
+        let Some(machine) = machine else { std::process::abort() };
+        Decider { machine, effects, flights, appends, recorder: Some(recorder) }
     }
 
     fn handle(&mut self, now: Now, input: Input) {
-        let Some(recorder) = &mut self.recorder else {
-            return self.machine.handle(now, input, &mut self.effects);
+        if !self.lives_on(now, input) {
+            std::process::abort();
+        }
+    }
+
+    /// Tells the machine, and records it; `false` if the machine panics. Then that it was told is on record.
+    fn lives_on(&mut self, now: Now, input: Input) -> bool {
+        let Decider { machine, effects, recorder, .. } = self;
+        let Some(recorder) = recorder else {
+            machine.handle(now, input, effects);
+            return true;
         };
         let told = input.clone();
-        self.machine.handle(now, input, &mut self.effects);
-        recorder.add(&Line::Told(Box::new(Told { now, input: told, effects: hash(&self.effects) })));
+        let handled = last_words::heard(|| machine.handle(now, input, effects));
+        let hash = handled.map(|()| hash(effects));
+        recorder.add(&Line::Told(Box::new(Told { now, input: told, effects: hash })));
+        if handled.is_none() {
+            recorder.flush();
+            return false;
+        }
         if recorder.is_full() {
             let snapshot = Snapshot::of(&self.machine, crate::recorder::build());
             recorder.go_on(&Line::Snapshot(Box::new(snapshot)));
         }
+        true
     }
 
     fn input(&mut self, arrival: Arrival) -> Option<Input> {
@@ -288,5 +306,51 @@ impl Decider {
                 None
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "simulated"))]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use xenops_core::backend::Settings;
+    use xenops_core::machine::Bounds;
+    use xenops_core::machine::recording::Replay;
+    use xenops_io_sim::world::{Choices, Config as Host, World};
+
+    /// A machine that has one name too many for its VMs, which it asserts that it has not after each input.
+    fn broken(machine: &Machine) -> Machine {
+        let mut all = serde_json::to_value(machine).expect("it is plain data");
+        all["by_id"]["00000000-0000-0000-0000-000000000007"] = 7.into();
+        serde_json::from_value(all).expect("it is a machine")
+    }
+
+    // In `lives_on`, call `handle` without `heard`; or do not flush.
+    #[test]
+    fn what_a_machine_panics_at_is_on_record() {
+        let scratch = Scratch::new("last-words");
+        let path = scratch.path().join("recording");
+        let recorder = Recorder::begin(&path, 1 << 20).expect("it can be made");
+        let config = Config {
+            entropy: [7; 32],
+            facts: World::new(Host::default(), Choices::nothing()).facts(),
+            settings: std::sync::Arc::new(Settings::default()),
+            workers: 4,
+            bounds: Bounds::default(),
+        };
+        let now = Now { boot: 1, mono: 1, wall: 1 };
+        let mut decider = Decider::open(config, now, Vec::new(), Some(recorder));
+        assert!(decider.lives_on(now, Input::Everything));
+        decider.machine = broken(&decider.machine);
+        assert!(!decider.lives_on(now, Input::Tick));
+
+        let text = std::fs::read_to_string(&path).expect("it can be read");
+        let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
+        let [Line::Opened(opened), Line::Told(first), Line::Told(last)] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!((&last.input, last.effects), (&Input::Tick, None));
+        let (mut replay, begins) = Replay::open((**opened).clone());
+        assert_eq!((begins, replay.tell((**first).clone())), (Ok(()), Ok(())));
+        // This machine is not broken: what came of the input was never recorded, and nothing is compared.
+        assert_eq!(replay.tell((**last).clone()), Ok(()));
     }
 }

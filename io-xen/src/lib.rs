@@ -14,6 +14,7 @@ pub mod guest;
 pub mod host;
 pub mod inbox;
 pub mod instance;
+pub mod last_words;
 pub mod listener;
 pub mod log;
 pub mod options;

@@ -152,6 +152,11 @@ impl Machine {
         self.vms.get(token.0).map(|slot| slot.id)
     }
 
+    /// The notice that a VM has, if there is such a VM.
+    pub fn notice_of(&self, vm: Uuid) -> Option<Token> {
+        self.by_id.get(&vm).copied().map(Token)
+    }
+
     /// Whether a task is not there, or has ended.
     pub fn has_ended(&self, task: TaskId) -> bool {
         self.tasks.get(task).is_none_or(|task| !matches!(task.state, super::tasks::State::Pending(_)))

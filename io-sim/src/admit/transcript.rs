@@ -74,7 +74,7 @@ impl Transcript {
 
 fn of_recording(path: &Path) -> Result<Transcript, String> {
     let name = path.display();
-    let mut lines = relive::Lines::open(path)?;
+    let mut lines = relive::file::Lines::open(path)?;
     let opened = match lines.next()? {
         Some(recording::Line::Opened(opened)) => opened,
         Some(recording::Line::Snapshot(_)) => {

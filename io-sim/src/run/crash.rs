@@ -157,7 +157,10 @@ impl Run {
         }
         let config = Run::config(&self.swarm, &self.world, self.seed, self.life);
         let mut effects = Effects::new();
-        self.machine = Machine::open(config, self.now(), self.journal.entries(), &mut effects);
+        let records = self.journal.entries();
+        self.record_start(&config, &records);
+        self.machine = Machine::open(config, self.now(), records, &mut effects);
+        self.record_started(&effects);
         self.carry_out(&mut effects)?;
         if self.phase == Phase::Clearing {
             self.phase = Phase::Settling;

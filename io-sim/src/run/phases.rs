@@ -99,6 +99,7 @@ impl Run {
             domains,
             events: Vec::new(),
             batch: Vec::new(),
+            recorded: None,
             copied_every: 0,
             most: MOST_INPUTS,
             recovering: 0,

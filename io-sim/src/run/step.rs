@@ -121,7 +121,10 @@ impl Run {
             Input::Done { effect, .. } => Some(*effect),
             _ => None,
         });
+        self.record_input(&input);
+        let before = effects.len();
         self.machine.handle(now, input, effects);
+        self.record_effects(&effects[before..]);
         if self.copied_every > 0 && self.steps.is_multiple_of(self.copied_every) {
             self.machine = copied(&self.machine);
         }

@@ -15,6 +15,7 @@ pub mod words;
 
 pub use scene::Scene;
 pub use story::Story;
+pub(crate) use story::first_uuid;
 
 /// Whose an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -397,7 +397,7 @@ fn parameters(text: &str) -> String {
 }
 
 /// The first identity that stands in a text.
-fn first_uuid(text: &str) -> Option<Uuid> {
+pub(crate) fn first_uuid(text: &str) -> Option<Uuid> {
     let starts = text
         .char_indices()
         .filter(|(at, letter)| letter.is_ascii_hexdigit() && text.as_bytes().get(at + 8) == Some(&b'-'));
