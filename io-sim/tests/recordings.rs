@@ -11,7 +11,7 @@ use xenops_core::machine::Input;
 use xenops_core::machine::recording::Snapshot;
 use xenops_io_sim::relive::file::{First, Recording};
 use xenops_io_sim::relive::life::{Broken, Life};
-use xenops_io_sim::relive::relive;
+use xenops_io_sim::relive::{build, relive};
 use xenops_io_sim::run::{run, run_recorded};
 use xenops_io_sim::shrink::recording::{Shrunk, shrink};
 use xenops_io_sim::swarm::Profile;
@@ -77,7 +77,7 @@ fn a_run_is_recorded_as_it_goes_and_recording_changes_nothing() {
 }
 
 /// In mid-life, with a request in flight that the machine takes for another's: it panics when that ends.
-fn confused(recording: &Recording) -> (Recording, usize) {
+fn confused(recording: &Recording) -> Option<(Recording, usize)> {
     let half = recording.told.len() / 2;
     let mut life = Life::begin(recording.first.clone()).unwrap_or_else(|broken| panic!("{broken}"));
     for (at, told) in recording.told.iter().enumerate() {
@@ -91,30 +91,23 @@ fn confused(recording: &Recording) -> (Recording, usize) {
             let effect = place["turn"].as_u64().unwrap() << 32 | index as u64;
             let seat = place["value"]["owner"].get("Seat").cloned();
             let (Some(seat), Some(left)) = (seat, ends(effect)) else { continue };
-            if left < 60 {
+            if left < 30 {
                 continue;
             }
             place["value"]["owner"] = serde_json::json!({"Intent": [seat[0], null]});
             let machine = serde_json::from_value(machine).unwrap();
-            let first = First::Snapshot(Box::new(Snapshot { build: relive_build(), now: told.now, machine }));
-            return (Recording { first, told: recording.told[at..].to_vec() }, left + 1);
+            let first = First::Snapshot(Box::new(Snapshot { build: build(), now: told.now, machine }));
+            return Some((Recording { first, told: recording.told[at..].to_vec() }, left + 1));
         }
         life.tell(told.clone()).unwrap_or_else(|broken| panic!("{broken}"));
     }
-    panic!("no request is long in flight")
-}
-
-fn relive_build() -> String {
-    xenops_io_sim::relive::build()
+    None
 }
 
 #[test]
 fn a_panic_is_left_with_what_it_needs() {
-    let (recording, at) = (0..200)
-        .map(|seed| run_recorded(seed, Choices::seeded(seed), Profile::Ci).1)
-        .filter(|recording| recording.told.len() > 300)
-        .find_map(|recording| std::panic::catch_unwind(|| confused(&recording)).ok())
-        .expect("in some run a request takes long");
+    let (recording, at) =
+        (0..200).map(recorded).find_map(|recording| confused(&recording)).expect("in some run a request takes long");
     let (shrunk, short) = shrunk(&recording, "panic");
     let Broken::Panics(text) = &shrunk.broken else { panic!("{:?}", shrunk.broken) };
     assert!(text.contains("an intent is written to begin an operation"), "{text}");
@@ -213,4 +206,27 @@ fn what_is_left_is_told() {
     assert!(fs::read_to_string(&page.0).unwrap().contains(&left));
     let (status, said, _) = says(&["replay", &out]);
     assert!(status == Some(1) && said.contains("nobody asks for now"), "{said}");
+}
+
+/// What is left is a recording of the machine itself: it lives through that, and the other does not.
+#[cfg(feature = "mutants")]
+#[test]
+fn other_effects_shrink_far_beside_who_recorded_them() {
+    let (whole, short) = (Kept::new("against"), Kept::new("against-short"));
+    let [from, to] = [&whole, &short].map(|kept| kept.0.display().to_string());
+    let itself = env!("CARGO_BIN_EXE_xenops-sim");
+    for mutant in ["canary", "extra-dropped-first", "series-goes-on"] {
+        let shows = |seed: &u64| {
+            recorded(*seed).keep(&whole.0).unwrap();
+            says(&["replay", &from, "--mutant", mutant]).0 == Some(1)
+        };
+        (0..40).find(shows).expect("some recording shows it");
+        let (status, said, complained) =
+            says(&["replay", &from, "--mutant", mutant, "--shrink", &to, "--against", itself, "--json"]);
+        assert_eq!(status, Some(1), "{mutant}: {complained}");
+        let said: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+        assert!(said["special"].as_u64() <= Some(25), "{mutant}: {said}");
+        assert_eq!(says(&["replay", &to]).0, Some(0), "{mutant}: {said}");
+        assert_eq!(says(&["replay", &to, "--mutant", mutant]).0, Some(1), "{mutant}: {said}");
+    }
 }

@@ -1,8 +1,9 @@
 //! `xenops-sim replay FILE`: a recording lived through, told and shrunk at a command line.
 
+use super::life::Broken;
 use super::{Relived, build, relive};
 use crate::oracle::Violation;
-use crate::shrink::recording;
+use crate::shrink::{FEW, recording};
 use crate::tell::{self, Telling};
 use crate::timeline::html::About;
 use crate::trace::Trace;
@@ -70,6 +71,9 @@ impl Options {
         }
         if !self.json {
             println!("{said}");
+            if matches!(found.broken, Broken::Differs(_)) && self.against.is_none() && inputs > FEW {
+                println!("more may go with --against PROGRAM: the xenops-sim of the build that recorded it");
+            }
             println!("again: xenops-sim replay {}{}", to.display(), tell::as_mutant());
         }
         Ok(false)

@@ -11,17 +11,18 @@
 
 mod survey;
 mod trial;
+mod witness;
 
 use super::spent;
 use crate::relive::build;
 use crate::relive::file::{First, Recording};
-use crate::relive::life::{Broken, words};
-use crate::relive::other::{Answer, Other};
+use crate::relive::life::Broken;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use survey::{Survey, Surveyed};
 use trial::{Compared, Lived, Part, live};
+use witness::Witness;
 use xenops_core::host::Outcome;
 use xenops_core::machine::Input;
 
@@ -67,7 +68,10 @@ pub fn shrink(path: &Path, against: Option<&Path>, time: Duration) -> Result<Shr
         }
     };
     let witness = match (&survey.broken, against) {
-        (Broken::Differs(effects), Some(program)) => Some(ask(&survey, &words(effects), program)?),
+        // Of the beginning there is no less.
+        (Broken::Differs(effects), Some(program)) if !survey.inputs.is_empty() => {
+            Some(Witness::ask(&survey, effects, program)?)
+        }
         _ => None,
     };
     let compared = match (&survey.broken, &witness) {
@@ -77,9 +81,12 @@ pub fn shrink(path: &Path, against: Option<&Path>, time: Duration) -> Result<Shr
     };
     let whole = whole(&survey);
     let first = survey.inputs.len();
-    let Some(best) = live(&survey, &whole, compared, true) else {
+    let Some(mut best) = live(&survey, &whole, compared, true) else {
         return Err(format!("{name} fails otherwise when it is lived through once more"));
     };
+    if compared != Compared::Nothing {
+        best.recording = survey.recording();
+    }
     let patient = best.overdue;
     let records = whole.records.len();
     let mut search = Search { survey: &survey, witness, compared, patient, until, best };
@@ -92,49 +99,6 @@ pub fn shrink(path: &Path, against: Option<&Path>, time: Duration) -> Result<Shr
         by_this_build(&mut recording.first);
     }
     Ok(Shrunk { recording, first, records: [records, best.part.records.len()], broken: survey.broken, seconds })
-}
-
-/// Another program, and how it differs from this one.
-struct Witness {
-    other: Other,
-    difference: [Vec<String>; 2],
-}
-
-/// The program that made it, which has the effects that were recorded.
-fn ask(survey: &Survey, here: &[String], program: &Path) -> Result<Witness, String> {
-    let mut other = Other::start(program)?;
-    let whole = survey.recording();
-    let Answer { effects, last, .. } = other.live(&whole)?;
-    let begins = match &whole.first {
-        // Of what came before a snapshot nothing is told.
-        First::Snapshot(_) => None,
-        First::Opened(opened) => opened.effects,
-    };
-    let recorded = [begins].into_iter().chain(whole.told.iter().map(|told| told.effects));
-    for (at, recorded) in recorded.enumerate() {
-        if recorded.is_some_and(|recorded| effects.get(at) != Some(&recorded)) {
-            return Err(format!("{} has other effects than were recorded, too, at input {at}", program.display()));
-        }
-    }
-    Ok(Witness { other, difference: difference(here, &last) })
-}
-
-/// Kinds of effects that only one of two programs has; of replies only where there is nothing else.
-fn difference(here: &[String], there: &[String]) -> [Vec<String>; 2] {
-    let only = |these: &[String], others: &[String]| {
-        let mut others = others.to_vec();
-        let mut only = these.to_vec();
-        only.retain(|this| others.iter().position(|other| other == this).map(|at| others.swap_remove(at)).is_none());
-        let mut kinds: Vec<String> = only.iter().filter_map(|text| text.split(' ').next()).map(str::to_owned).collect();
-        kinds.sort();
-        kinds
-    };
-    let mut both = [only(here, there), only(there, here)];
-    let is_reply = |kind: &String| kind == "reply" || kind == "error";
-    if both.iter().flatten().any(|kind| !is_reply(kind)) {
-        both.iter_mut().for_each(|kinds| kinds.retain(|kind| !is_reply(kind)));
-    }
-    both
 }
 
 fn whole(survey: &Survey) -> Part {
@@ -163,7 +127,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn spent(&self) -> Duration {
-        spent() + self.witness.as_ref().map_or(Duration::ZERO, |witness| witness.other.spent())
+        spent() + self.witness.as_ref().map_or(Duration::ZERO, |witness| witness.spent())
     }
 
     fn is_over(&self) -> bool {
@@ -173,14 +137,10 @@ impl Search<'_> {
     /// Whether this part fails too; then it is the best.
     fn attempt(&mut self, part: &Part) -> Result<bool, String> {
         let Some(mut lived) = live(self.survey, part, self.compared, self.patient) else { return Ok(false) };
-        if let Some(Witness { other, difference: expected }) = &mut self.witness {
-            let Answer { effects, last: there, .. } = other.live(&lived.recording)?;
-            let last = lived.effects.len() - 1;
-            let same = effects.len() > last && effects[..last] == lived.effects[..last];
-            if !same || effects[last] == lived.effects[last] || difference(&lived.last, &there) != *expected {
-                return Ok(false);
-            }
-            record(&mut lived.recording, &effects);
+        if let Some(witness) = &mut self.witness
+            && !witness.differs(&mut lived)?
+        {
+            return Ok(false);
         }
         self.best = lived;
         Ok(true)
@@ -243,14 +203,4 @@ fn without(part: &Part, from: usize, count: usize) -> Part {
         all.iter().enumerate().filter(|(at, _)| leaves(begins + at)).map(|(_, what)| *what).collect::<Vec<_>>()
     };
     Part { records: pick(&part.records, 0), inputs: pick(&part.inputs, part.records.len()) }
-}
-
-/// What the other program has done goes on record: first at the beginning, then of each input.
-fn record(recording: &mut Recording, effects: &[u64]) {
-    if let First::Opened(opened) = &mut recording.first {
-        opened.effects = effects.first().copied();
-    }
-    for (told, effects) in recording.told.iter_mut().zip(&effects[1..]) {
-        told.effects = Some(*effects);
-    }
 }

@@ -107,6 +107,8 @@ pub(super) fn live(survey: &Survey, part: &Part, compared: Compared, patient: bo
             Err(broken) => {
                 let same = broken.is_like(&survey.broken) && (at == last || matches!(broken, Broken::Panics(_)));
                 lived.recording.told.push(told);
+                // It may panic before; then that is what is needed, and not the last.
+                lived.part.inputs.extend((at != last).then_some(at));
                 return same.then_some(lived);
             }
         }
