@@ -340,6 +340,7 @@ mod tests {
         };
         let now = Now { boot: 1, mono: 1, wall: 1 };
         let mut decider = Decider::open(config, now, Vec::new(), Some(recorder));
+        decider.effects.clear();
         assert!(decider.lives_on(now, Input::Everything));
         decider.machine = broken(&decider.machine);
         assert!(!decider.lives_on(now, Input::Tick));
