@@ -1,9 +1,12 @@
 //! Hashes of states that differ only in names: domain numbers, moments and the VMs' own identities are recognised by
 //! their values, wherever they stand, and hashed as what they stand for.
 //!
-//! An exploration's domain numbers, moments and identities are of ranges that nothing else is in. A domain is called
-//! by its VM and by how many domains that VM was given since; a VM by its place, which equal VMs may exchange; a
-//! moment by how far off it is, and one that has passed by its age in steps of ten seconds.
+//! An exploration's domain numbers, handles, moments and identities are of ranges that nothing else is in. A domain is
+//! called by its VM and by how many domains that VM was given since; a handle by its VM and which of its handles it is; a
+//! VM by its place, which equal VMs may exchange ([`Tape`]); a moment by how far off it is, and one that has passed by
+//! its age in steps of ten seconds.
+
+mod tape;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,9 +14,12 @@ use std::collections::HashMap;
 use std::fmt::{Debug, Write};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use tape::Step;
+pub use tape::Tape;
 use xenops_core::host::hash::Fingerprint;
+use xenops_core::host::nodes::Listing;
 use xenops_core::host::time::SECOND;
-use xenops_core::host::{Canonical, DomId};
+use xenops_core::host::{Canonical, DomId, Handle};
 
 /// The first domain's number.
 pub const FIRST_DOMAIN: DomId = 20_001;
@@ -27,8 +33,6 @@ const AGES: u64 = 10 * SECOND;
 pub const MOST_VMS: usize = 7;
 /// Numbers of VMs' places in the machine begin here.
 const FIRST_PLACE: u64 = 1 << 32;
-/// Handles are numbers up to here.
-const HANDLES: u64 = 256;
 /// Values that are kept by their address.
 const KEPT: usize = 8192;
 
@@ -39,14 +43,6 @@ pub struct Names {
     domains: Vec<(u8, u8)>,
     /// By VM, from 1.
     count: [u8; MOST_VMS + 1],
-}
-
-/// What names stand for at one moment, with equal VMs in some order.
-#[derive(Clone, Copy, Debug)]
-pub struct Meaning<'a> {
-    names: &'a Names,
-    now: u64,
-    vms: [u8; MOST_VMS + 1],
 }
 
 impl Names {
@@ -65,33 +61,18 @@ impl Names {
         self.count = [0; MOST_VMS + 1];
     }
 
-    /// The same names at a moment, with the VMs in this order.
-    pub fn at(&self, now: u64, order: &[u8]) -> Meaning<'_> {
-        let mut vms = [u8::MAX; MOST_VMS + 1];
-        vms[1..=order.len()].copy_from_slice(order);
-        Meaning { names: self, now, vms }
-    }
-}
-
-impl Meaning<'_> {
-    fn resolve(&self, token: Token) -> u64 {
-        let Names { domains, count } = self.names;
-        let vm = |place: u8| self.vms.get(usize::from(place)).copied().map_or(u64::MAX, u64::from);
+    /// What a name stands for but for its VM, and that VM's place from 1; 0 where there is none.
+    fn resolve(&self, token: Token) -> (u64, u8) {
         match token {
-            Token::Domain(domid) => match domains.get((domid - FIRST_DOMAIN) as usize) {
+            Token::Domain(domid) => match self.domains.get((domid - FIRST_DOMAIN) as usize) {
                 Some((place, serial)) if *place != u8::MAX => {
-                    1 << 40 | vm(*place) << 8 | u64::from(count[usize::from(*place)] - serial)
+                    (1 << 40 | u64::from(self.count[usize::from(*place)] - serial), *place)
                 }
-                _ => 2 << 40 | u64::from(domid),
+                _ => (2 << 40 | u64::from(domid), 0),
             },
-            Token::Vm(place, second) => 3 << 40 | vm(place) << 8 | u64::from(second),
-        }
-    }
-
-    fn moment(&self, at: u64) -> u64 {
-        match at.checked_sub(self.now) {
-            Some(to_come) => 4 << 60 | to_come,
-            None => (5 << 60) | ((self.now - at) / AGES),
+            Token::Handle(place, nth) => (5 << 40 | u64::from(nth) << 16, place),
+            Token::Vm(place, second) if usize::from(place) <= MOST_VMS => (3 << 40 | u64::from(second), place),
+            Token::Vm(place, second) => (4 << 40 | u64::from(place) << 8 | u64::from(second), 0),
         }
     }
 }
@@ -100,6 +81,8 @@ impl Meaning<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Domain(DomId),
+    /// The VM's place, and which of its handles; all are the same where they are blurred.
+    Handle(u8, u16),
     /// A VM's place, and which of its identities; 0 for what only bears its number.
     Vm(u8, u8),
 }
@@ -138,49 +121,95 @@ pub struct Memo {
 }
 
 /// The hasher.
-#[derive(Clone)]
 pub struct Canon<'a> {
+    /// Of the words since the last step.
     print: Fingerprint,
-    names: &'a Meaning<'a>,
+    /// Whether there are any.
+    any: bool,
+    steps: Vec<Step>,
+    names: &'a Names,
+    now: u64,
     memo: &'a Memo,
     /// What comes next is left out.
     skips: bool,
-    /// Small numbers are all the same.
+    /// A VM's handles are all the same.
     blurs: bool,
+    /// Which VM is which is left open.
+    opens: bool,
 }
 
 impl<'a> Canon<'a> {
-    /// A fresh one.
-    pub fn new(names: &'a Meaning<'a>, memo: &'a Memo) -> Canon<'a> {
-        Canon { print: Fingerprint::new(), names, memo, skips: false, blurs: false }
+    /// A fresh one, to which VMs are called by their places.
+    pub fn new(names: &'a Names, now: u64, memo: &'a Memo) -> Canon<'a> {
+        let (print, steps) = (Fingerprint::new(), Vec::new());
+        Canon { print, any: false, steps, names, now, memo, skips: false, blurs: false, opens: false }
     }
 
-    /// One to which all small numbers are the same, and so all handles.
+    /// One that leaves open which VM is which.
+    pub fn open(self) -> Canon<'a> {
+        Canon { opens: true, ..self }
+    }
+
+    /// One to which all handles of a VM are the same.
     pub fn blurred(self) -> Canon<'a> {
         Canon { blurs: true, ..self }
     }
 
+    /// What was hashed.
+    pub fn tape(mut self) -> Tape {
+        self.cut();
+        Tape(self.steps)
+    }
+
+    fn word(&mut self, word: u64) {
+        self.any = true;
+        self.print.write_u64(word);
+    }
+
+    /// What comes next is a step of its own.
+    fn cut(&mut self) {
+        if std::mem::take(&mut self.any) {
+            self.steps.push(Step::Word(std::mem::take(&mut self.print).finish()));
+        }
+    }
+
+    fn name(&mut self, token: Token) {
+        let (name, place) = self.names.resolve(token);
+        if self.opens && place > 0 {
+            self.cut();
+            self.steps.push(Step::Name(name, place));
+        } else {
+            self.word(name | u64::from(place) << 8);
+        }
+    }
+
+    fn moment(&mut self, at: u64) {
+        self.word(match at.checked_sub(self.now) {
+            Some(to_come) => 4 << 60 | to_come,
+            None => (5 << 60) | ((self.now - at) / AGES),
+        });
+    }
+
     fn number(&mut self, n: u64) {
         if n < u64::from(FIRST_DOMAIN) {
-            self.print.write_u64(if self.blurs && n < HANDLES { HANDLES } else { n });
+            self.word(n);
         } else if (FIRST_PLACE..FIRST_PLACE + MOST_VMS as u64).contains(&n) {
-            let place = (n - FIRST_PLACE) as u8 + 1;
-            self.print.write_u64(self.names.resolve(Token::Vm(place, 1)));
+            self.name(Token::Vm((n - FIRST_PLACE) as u8 + 1, 1));
         } else if n <= u64::from(LAST_DOMAIN) {
-            self.print.write_u64(self.names.resolve(Token::Domain(n as DomId)));
+            self.name(Token::Domain(n as DomId));
         } else if (EPOCH..2 * EPOCH).contains(&n) {
-            self.print.write_u64(self.names.moment(n));
+            self.moment(n);
+        } else if let Some((place, nth)) = handle(n) {
+            self.name(Token::Handle(place, if self.blurs { 0 } else { nth }));
         } else {
-            self.print.write_u64(n);
+            self.word(n);
         }
     }
 
     /// A text that was digested before.
     pub fn digest(&mut self, digest: &Digest) {
-        self.print.write_u64(digest.hash);
-        for token in digest.names.iter() {
-            self.print.write_u64(self.names.resolve(*token));
-        }
+        self.word(digest.hash);
+        digest.names.iter().for_each(|token| self.name(*token));
     }
 
     /// Many that were summed.
@@ -190,13 +219,30 @@ impl<'a> Canon<'a> {
 
     /// Many of them, in no order.
     pub fn digests<'d>(&mut self, digests: impl Iterator<Item = &'d Digest>) {
-        let sum = digests.fold(0_u64, |sum, digest| {
-            let mut one = self.clone();
-            one.digest(digest);
-            sum.wrapping_add(one.print.finish())
-        });
-        self.print.write_u64(sum);
+        self.unordered(digests, |hash, digest| hash.digest(digest));
     }
+
+    fn kept<T: Send + Sync + 'static>(&mut self, content: &Arc<T>, make: impl FnOnce() -> Digest) {
+        let memo = self.memo;
+        let address = Arc::as_ptr(content).addr();
+        if let Some((_, digest)) = memo.kept.borrow().get(&address) {
+            return self.digest(digest);
+        }
+        let digest = make();
+        self.digest(&digest);
+        let mut kept = memo.kept.borrow_mut();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        // Kept with it, so that nothing else comes to stand at its address.
+        kept.insert(address, (content.clone(), digest));
+    }
+}
+
+/// Whose handle a number is, by the VM's place from 1, and which of its handles.
+fn handle(n: u64) -> Option<(u8, u16)> {
+    let (place, nth) = Handle(n).parts().filter(|(place, _)| *place < MOST_VMS)?;
+    Some((place as u8 + 1, u16::try_from(nth).ok()?))
 }
 
 /// Values under these names are drawn, or moments as texts.
@@ -208,6 +254,7 @@ pub fn is_drawn(name: &[u8]) -> bool {
 }
 
 impl Hasher for Canon<'_> {
+    /// Of what was written since a name was left open.
     fn finish(&self) -> u64 {
         self.print.finish()
     }
@@ -219,17 +266,20 @@ impl Hasher for Canon<'_> {
         if let [0x5e, 0xed, .., place, second] = bytes
             && bytes.len() == 16
         {
-            return self.print.write_u64(self.names.resolve(Token::Vm(*place, *second)));
+            return self.name(Token::Vm(*place, *second));
         }
         scan(bytes, &mut |piece| match piece {
-            Piece::Text(text) => self.print.write(text),
-            Piece::Name(token) => self.print.write_u64(self.names.resolve(token)),
+            Piece::Text(text) => {
+                self.any = true;
+                self.print.write(text);
+            }
+            Piece::Name(token) => self.name(token),
         });
         self.skips = is_drawn(bytes);
     }
 
     fn write_u8(&mut self, n: u8) {
-        self.print.write_u8(n);
+        self.word(u64::from(n));
     }
 
     fn write_u16(&mut self, n: u16) {
@@ -249,33 +299,64 @@ impl Hasher for Canon<'_> {
     }
 
     fn write_usize(&mut self, n: usize) {
-        self.print.write_usize(n);
+        self.word(n as u64);
     }
 
     fn write_isize(&mut self, n: isize) {
-        self.print.write_isize(n);
+        self.word(n as u64);
     }
 }
 
 impl Canonical for Canon<'_> {
     fn shared<T: Debug + Send + Sync + 'static>(&mut self, content: &Arc<T>) {
-        let address = Arc::as_ptr(content).addr();
-        if let Some((_, digest)) = self.memo.kept.borrow().get(&address) {
-            return self.digest(digest);
-        }
-        let digest = self.memo.digest(content);
-        self.digest(&digest);
-        let mut kept = self.memo.kept.borrow_mut();
-        if kept.len() >= KEPT {
-            kept.clear();
-        }
-        // Kept with it, so that nothing else comes to stand at its address.
-        kept.insert(address, (content.clone(), digest));
+        let memo = self.memo;
+        self.kept(content, || memo.digest(content));
+    }
+
+    fn listing(&mut self, content: &Arc<Listing>) {
+        self.kept(content, || {
+            let texts = content.iter().flat_map(|(path, value)| {
+                let (path, value) = (path.as_bytes(), value.as_bytes());
+                [path, if is_drawn(path) { b"" } else { value }]
+            });
+            Digest::of(&texts.collect::<Vec<_>>())
+        });
     }
 
     fn debug(&mut self, value: &dyn Debug) {
         let digest = self.memo.digest(value);
         self.digest(&digest);
+    }
+
+    fn unordered<T>(&mut self, parts: impl IntoIterator<Item = T>, mut each: impl FnMut(&mut Self, T)) {
+        let (mut sum, mut count, skips) = (0_u64, 0_u64, self.skips);
+        let (outer, begins) = ((self.print, self.any), self.steps.len());
+        self.cut();
+        self.steps.push(Step::Open);
+        (self.print, self.any) = (Fingerprint::new(), false);
+        let first = self.steps.len();
+        for part in parts {
+            let before = self.steps.len();
+            each(self, part);
+            // Parts without a name are the same whichever VM is which.
+            if self.steps.len() == before {
+                sum = sum.wrapping_add(std::mem::take(&mut self.print).finish());
+                self.any = false;
+            } else {
+                self.cut();
+                self.steps.push(Step::Part);
+            }
+            self.skips = skips;
+            count += 1;
+        }
+        if self.steps.len() == first {
+            self.steps.truncate(begins);
+            (self.print, self.any) = outer;
+        } else {
+            self.steps.push(Step::Close);
+        }
+        self.word(sum);
+        self.word(count);
     }
 }
 

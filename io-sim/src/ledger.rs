@@ -5,6 +5,7 @@ mod starts;
 
 use crate::action::Action::{self, *};
 use crate::client::Asked;
+use crate::fleet::Shape;
 use crate::oracle::domains::{Event, What};
 use crate::oracle::records::Shelf;
 use crate::oracle::{Checked, Violation, state};
@@ -120,6 +121,16 @@ fn lets_run(action: Action) -> bool {
 
 fn is_reboot(action: Action) -> bool {
     matches!(action, VmRebootClean | VmRebootHard)
+}
+
+/// VMs of which a reboot is on record that one of these keys would have marked as given up.
+pub fn reboots(behind: &BTreeSet<String>, shelf: &Shelf, swarm: &Swarm) -> impl Iterator<Item = usize> {
+    let is_wanted = |shape: &Shape| {
+        let unsaid = shape.ids.iter().filter(|id| behind.contains(&format!("intent/{id}")));
+        let mut intents = unsaid.filter_map(|id| shelf.of(*id)?.intent.as_ref());
+        intents.any(|intent| intent.goal == Goal::Reboot && !intent.abandoned)
+    };
+    swarm.shapes.iter().enumerate().filter(move |(_, shape)| is_wanted(shape)).map(|(place, _)| place)
 }
 
 impl Ledger {
@@ -396,10 +407,8 @@ impl Ledger {
     /// What failed could not be marked so where the disk did not take the mark, one of these keys: the next daemon obeys
     /// it once more.
     pub fn reboots_stay(&mut self, behind: &BTreeSet<String>, shelf: &Shelf, swarm: &Swarm) {
-        for (place, shape) in self.places.iter_mut().zip(&swarm.shapes) {
-            let unsaid = shape.ids.iter().filter(|id| behind.contains(&format!("intent/{id}")));
-            let mut intents = unsaid.filter_map(|id| shelf.of(*id)?.intent.as_ref());
-            place.reboot_lost |= intents.any(|intent| intent.goal == Goal::Reboot && !intent.abandoned);
+        for place in reboots(behind, shelf, swarm) {
+            self.places[place].reboot_lost = true;
         }
     }
 

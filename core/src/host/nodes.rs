@@ -1,5 +1,6 @@
 //! Nodes found below a path of xenstore: one text for all of them, shared by everybody who keeps them.
 
+use super::Canonical;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -49,6 +50,11 @@ impl Listing {
         self.ends.is_empty()
     }
 
+    /// Paths and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..self.len()).map(|at| self.node(at))
+    }
+
     fn begin(&self, at: usize) -> usize {
         at.checked_sub(1).map_or(0, |before| self.ends[before].1)
     }
@@ -65,6 +71,12 @@ impl Listing {
 }
 
 impl Nodes {
+    /// All of them in a hash, which is made once for all who keep them. Parts of a listing differ from whole ones.
+    pub fn fingerprint<H: Canonical>(&self, hash: &mut H) {
+        (self.from, self.to, self.skip).hash(hash);
+        self.found.iter().for_each(|found| hash.listing(found));
+    }
+
     /// Paths and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let node = |at| self.found.as_ref().map(|found| found.node(at));

@@ -1,6 +1,6 @@
 //! What came of an effect.
 
-use super::{Canonical, Fault, Reply};
+use super::{Canonical, Fault, Found, Reply};
 use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 
@@ -30,7 +30,13 @@ impl Outcome {
         std::mem::discriminant(reply).hash(hash);
         match reply {
             Reply::Unit | Reply::GuardFailed | Reply::Host(_) => {}
-            Reply::Found(found) => found.hash(hash),
+            Reply::Found(found) => {
+                found.len().hash(hash);
+                found.iter().for_each(|found| match found {
+                    Found::Tree(nodes) => nodes.fingerprint(hash),
+                    found => found.hash(hash),
+                });
+            }
             Reply::Held(which, process) => (which, process).hash(hash),
             Reply::Domain(domid) => domid.hash(hash),
             Reply::Domains(domains) => domains.hash(hash),

@@ -7,6 +7,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Handle(pub u64);
 
+/// Bits of a number that tell which it is of its VM's.
+const NTH: u32 = 40;
+
+impl Handle {
+    /// The nth that the VM in this place of the machine was given. VMs number theirs apart, so that what one is doing
+    /// leaves alone the numbers of the others.
+    pub fn of(place: usize, nth: u64) -> Handle {
+        Handle((place as u64 + 1) << NTH | nth)
+    }
+
+    /// The place and the number of one that was made so.
+    pub fn parts(self) -> Option<(usize, u64)> {
+        let place = (self.0 >> NTH).checked_sub(1)?;
+        Some((usize::try_from(place).ok()?, self.0 & ((1 << NTH) - 1)))
+    }
+}
+
 /// What a process is for. Device models outlive the daemon. The others end with it: before a host that is opened is
 /// asked for anything, what is left of them has ended, scripts by coming to their end unless they take too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -84,11 +84,11 @@ impl Machine {
         domains.fingerprint(self.now.mono, hash);
     }
 
-    /// What an effect in flight is for: no two have the same. None of one that was answered before it had ended.
-    pub fn purpose<H: Canonical>(&self, effect: EffectId, mut hash: H) -> Option<u64> {
-        let flight = self.flights.get(effect.0)?;
-        self.owner(&flight.owner, &mut hash);
-        Some(hash.finish())
+    /// What an effect in flight is for: no two have the same. One that was answered before it had ended is for nothing.
+    pub fn purpose<H: Canonical>(&self, effect: EffectId, hash: &mut H) {
+        let flight = self.flights.get(effect.0);
+        flight.is_some().hash(hash);
+        flight.iter().for_each(|flight| self.owner(&flight.owner, hash));
     }
 
     /// What the outcome of an effect in flight bears on.
@@ -257,6 +257,8 @@ impl Machine {
             given_up,
             // Only told.
             trouble: _,
+            // Only names.
+            handles: _,
         } = slot;
         let later = |at: &u64| (*at).max(self.now.mono);
         (id, aside, look_wanted, later(look_after), later(look_pause), look_alarm.is_some()).hash(hash);

@@ -320,9 +320,7 @@ impl Machine {
         slot.rows = Default::default();
         slot.aside.clear();
         if !busy {
-            let id = slot.id;
-            self.by_id.remove(&id);
-            self.vms.remove(vm);
+            self.vacate(vm);
         }
     }
 

@@ -81,7 +81,7 @@ pub struct Machine {
     waiting: waiting::Waiting,
     observers: observers::Observers,
     domains: notice::Domains,
-    /// Numbers for processes and streams.
+    /// Processes and streams that any place whose VM has gone had numbered: its next VM's are others.
     handles: u64,
     /// Looks that have been started, of all VMs.
     looks: u64,
@@ -180,9 +180,17 @@ impl Machine {
         if let Some(vm) = self.by_id.get(&id) {
             return *vm;
         }
-        let vm = self.vms.insert(Slot::new(id));
+        let vm = self.vms.insert(Slot { handles: self.handles, ..Slot::new(id) });
         self.by_id.insert(id, vm);
         vm
+    }
+
+    /// A VM's place is given up.
+    fn vacate(&mut self, vm: u64) {
+        if let Some(slot) = self.vms.remove(vm) {
+            self.by_id.remove(&slot.id);
+            self.handles = self.handles.max(slot.handles);
+        }
     }
 
     fn slot(&self, vm: u64) -> &Slot {

@@ -5,9 +5,9 @@ use super::flight::{Flight, Owner, Parked};
 use super::rows::Row;
 use super::run::NodeId;
 use super::slot::{Job, Seat};
-use super::{EffectId, Effects, Machine};
+use super::{EffectId, Effects, Machine, slab};
 use crate::backend::{Ask, Change, Failure, Procedure, Product, Said, Stepped};
-use crate::host::{Fault, Outcome, Reply, Request};
+use crate::host::{Fault, Handle, Outcome, Reply, Request};
 use crate::operation::Operation;
 use crate::recovery::Repair;
 
@@ -38,8 +38,10 @@ impl Machine {
                 Some(Outcome::Ok(Reply::Unit))
             }
             Ask::Handle => {
-                self.handles += 1;
-                Some(Outcome::Ok(Reply::Number(self.handles)))
+                let slot = self.slot_mut(vm);
+                slot.handles += 1;
+                let handle = Handle::of(slab::place(vm), slot.handles);
+                Some(Outcome::Ok(Reply::Number(handle.0)))
             }
             Ask::Uuid => Some(Outcome::Ok(Reply::Text(self.entropy.uuid().text()))),
             Ask::Become(op) => {

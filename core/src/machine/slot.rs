@@ -61,6 +61,8 @@ pub(crate) struct Slot {
     pub(crate) unsure: Vec<Row>,
     /// Monotonic time before which they are not: the last try failed.
     pub(crate) unsure_after: u64,
+    /// How many processes and streams have been numbered in its place.
+    pub(crate) handles: u64,
 }
 
 /// Which procedure of a VM asks.
@@ -178,6 +180,7 @@ impl Slot {
             watched: None,
             unsure: Vec::new(),
             unsure_after: 0,
+            handles: 0,
         }
     }
 

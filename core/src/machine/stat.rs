@@ -105,9 +105,7 @@ impl Machine {
         let Some(slot) = self.vms.get(vm) else { return };
         let idle = matches!(slot.job, Job::Rest) && self.queues.is_empty(vm) && slot.unsure.is_empty();
         if slot.rows == Rows::default() && idle && slot.glance.is_none() && !self.client_rows_in_flight(vm) {
-            let id = slot.id;
-            self.by_id.remove(&id);
-            self.vms.remove(vm);
+            self.vacate(vm);
         }
     }
 

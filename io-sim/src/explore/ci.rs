@@ -139,7 +139,7 @@ impl Run {
         let limits = Limits { time: self.time, shard: self.shard, ..Limits::none() };
         let (as_json, log, shard) = (self.as_json, self.log.clone(), self.shard);
         Box::new(move || {
-            let found = Search::new(&scope, limits).run();
+            let found = Search::new(&scope, limits).telling(&name).run();
             tell(&name, &found, as_json);
             if let (Some(log), true) = (log, found.is_complete()) {
                 note(&log, &name, shard, &found);

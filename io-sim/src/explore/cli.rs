@@ -138,7 +138,8 @@ pub fn explore(options: &Options) -> Result<bool, String> {
     if let Some(choices) = &options.replay {
         return told_again(options, &scope, &replay::parse(choices)?);
     }
-    let search = Search::new(&scope, Limits { states: options.max_states, time, shard: options.shard });
+    let limits = Limits { states: options.max_states, time, shard: options.shard };
+    let search = Search::new(&scope, limits).telling(scope.to_string());
     let found = if options.check { search.checking() } else { search }.run();
     if !options.json {
         println!("{}", found.line());

@@ -2,8 +2,8 @@
 
 use super::moves::Move;
 use super::state::State;
-use crate::canon::Memo;
 use crate::oracle::Violation;
+use std::collections::BTreeSet;
 use xenops_core::host::{Outcome, Request, Token, Uuid};
 use xenops_core::machine::{Bearing, EffectId, Stretch};
 
@@ -118,12 +118,20 @@ impl State {
         let mut others = Vec::new();
         if left.is_spent() || (left.faults, left.cancels) == (0, 0) {
             let first = |(at, what): &(usize, Move)| if *at < ordinary { self.subject(what) } else { None };
-            if let Some(vm) = tried.iter().filter_map(first).min() {
+            // If there is one that leaves the host alone, so it does, most likely, what a crash would find.
+            let acts = |what: &Move| !left.is_spent() && self.acts(what);
+            let acting: BTreeSet<usize> = tried.iter().filter(|one| acts(&one.1)).filter_map(first).collect();
+            if let Some(vm) = tried.iter().filter_map(first).min_by_key(|vm| (acting.contains(vm), *vm)) {
                 let is_of = |one: &(usize, Move)| first(one).is_none_or(|of| of == vm);
                 (tried, others) = tried.into_iter().partition(is_of);
             }
         }
         Chosen { tried, others, light }
+    }
+
+    /// Whether by it the host does more than look.
+    fn acts(&self, what: &Move) -> bool {
+        matches!(what, Move::Do(at, _) if !self.asked[*at].request.is_read_only())
     }
 
     /// Moves of which each alone may be enough.
@@ -211,10 +219,13 @@ impl State {
         })
     }
 
-    /// Whether it makes no difference which of two moves comes first, or what is put off is raised anew. Handles that
-    /// both ask for have other numbers then.
-    pub(super) fn commute(&self, tried: &Move, put_off: &Move, memo: &Memo) -> Result<bool, Violation> {
-        let print = |state: &State| state.blurred(memo);
+    /// Whether it makes no difference which of two moves comes first, or what is put off is raised anew.
+    pub(super) fn commute(
+        &self,
+        tried: &Move,
+        put_off: &Move,
+        print: impl Fn(&State) -> u64,
+    ) -> Result<bool, Violation> {
         let (mut one, mut other) = (self.clone(), self.clone());
         one.make(tried)?;
         let alone = print(&one);

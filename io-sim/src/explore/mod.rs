@@ -2,8 +2,9 @@
 //!
 //! **States.** A [`State`](state::State) is the machine, the host, what is on its way between them, the durable
 //! records, what the oracle remembers, and what may still go wrong. Two states with the same hash go on in the same
-//! way: names that mean nothing by themselves (domain numbers, moments, equal VMs) are hashed as what they stand for
-//! ([`canon`](crate::canon)), and what decides nothing is left out (`Machine::fingerprint`, `World::fingerprint`).
+//! way: names that mean nothing by themselves (domain numbers, handles, moments, equal VMs) are hashed as what they
+//! stand for ([`canon`](crate::canon)), and what decides nothing, such as drawn identities, is left out
+//! (`Machine::fingerprint`, `World::fingerprint`).
 //!
 //! **Moves.** The machine hears of an outcome or a notice; the host does one of the requests that it was asked, which
 //! is applied in one go and answered when the machine hears of it; a request that was to be stopped is stopped. All of
@@ -24,9 +25,12 @@
 //! lead to the same state, but for the numbers of handles, which are names (a notice may instead be one that is raised
 //! anew). The least scopes are searched so in CI; start, shutdown, suspend and resume with any one have been.
 //!
-//! - *Equal VMs* are exchanged: a state's hash is the least of those under all of their orders.
-//! - *Crashes* that find the same are made once. What a crash finds is the host without those who wait on it, the
-//!   records, and what the oracle remembers (`State::remains`); of the machine nothing is left.
+//! - *Equal VMs* are exchanged: a state's hash is the least of those under all of their orders. The state is gone
+//!   through once, leaving open which VM is which ([`Tape`](crate::canon::Tape)); what is read in each order is that.
+//! - *Crashes* that find the same, equal VMs exchanged, are made once. What a crash finds is the host without those who
+//!   wait on it, the records, and what the oracle remembers (`State::remains`); of the machine nothing is left. Of what
+//!   is on its way to the records it is lost, and only a mark that gives up a reboot tells by that what is to come
+//!   (`Ledger::reboots_stay`). A reset finds less: records, images, epochs, and nothing that was asked.
 //! - *One VM at a time*, once nothing may go wrong any more: of all moves only those of one VM that has any, and those
 //!   that are of no single VM (the list of domains). The moves of different VMs commute: each VM has its own slot,
 //!   paths, domains, processes, disks and records; workers are more than are ever needed; memory is ample; numbers of
@@ -36,6 +40,7 @@
 //!   for it can touch every VM.
 //! - *The same while the daemon may be killed*, as long as the moves that are tried leave what a crash would find as
 //!   it is: then a crash before them and one after them are the same. Where one of them does not, all moves are tried.
+//!   A VM of which the host is only looked at goes before those for which it acts: which VM is first is free.
 //! - *Light moves* are put off: a notice, the list of all domains (asked for, or its answer heard), the answer of a
 //!   watch. While a VM is in a look or in a plan (`Machine::stretch`) they can only set the bit that asks for a look
 //!   after it; a plan has set that bit itself when it began. So they commute with all that the VM does before its look

@@ -2,23 +2,109 @@
 
 use super::moves::Move;
 use super::state::State;
-use crate::canon::{Canon, Memo};
+use crate::canon::{Canon, Memo, Tape};
+use crate::ledger::reboots;
 use std::hash::{Hash, Hasher};
+use xenops_core::host::hash::Fingerprint;
 use xenops_core::host::{Canonical, Request};
 use xenops_core::machine::EffectId;
 
+/// A state in hashes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Print {
+    /// All of it.
+    pub(super) whole: u64,
+    /// What a crash would find, with each VM in its place.
+    pub(super) remains: u64,
+    /// The same, with equal VMs exchanged.
+    pub(super) found: u64,
+}
+
+/// What a crash would find.
+#[derive(Clone, Debug)]
+pub(super) struct Remains {
+    tape: Tape,
+    /// In one hash, with each VM in its place.
+    pub(super) hash: u64,
+}
+
+/// The orders in which equal VMs are called.
+#[derive(Clone, Debug)]
+pub(super) struct Orders(Vec<Vec<u8>>);
+
+impl Orders {
+    /// As they stand.
+    pub(super) fn one(vms: usize) -> Orders {
+        Orders(vec![(0..vms as u8).collect()])
+    }
+
+    /// All of so many.
+    pub(super) fn all(vms: usize) -> Orders {
+        let mut all = vec![Vec::new()];
+        for _ in 0..vms {
+            all = all
+                .iter()
+                .flat_map(|before: &Vec<u8>| {
+                    let left = (0..vms as u8).filter(|vm| !before.contains(vm));
+                    left.map(|vm| [&before[..], &[vm]].concat()).collect::<Vec<_>>()
+                })
+                .collect();
+        }
+        Orders(all)
+    }
+
+    fn fresh<'a>(&self, state: &'a State, memo: &'a Memo) -> Canon<'a> {
+        let fresh = Canon::new(&state.names, state.world.now().mono, memo);
+        if self.0.len() > 1 { fresh.open() } else { fresh }
+    }
+
+    /// What a crash would find.
+    pub(super) fn remains(&self, state: &State, memo: &Memo) -> Remains {
+        let mut hash = self.fresh(state, memo);
+        state.remains(&mut hash);
+        let tape = hash.tape();
+        let hash = tape.read(&self.0[0]);
+        Remains { tape, hash }
+    }
+
+    /// What a reset of the host would find, in one hash, with equal VMs exchanged.
+    pub(super) fn reset(&self, state: &State, memo: &Memo) -> u64 {
+        let mut hash = self.fresh(state, memo);
+        state.rest_after_reset(&mut hash);
+        let tape = hash.tape();
+        self.0.iter().map(|order| tape.read(order)).min().unwrap_or(0)
+    }
+
+    /// The state: the least of its hashes with equal VMs in all orders.
+    pub(super) fn print(&self, state: &State, remains: &Remains, memo: &Memo) -> Print {
+        let mut hash = self.fresh(state, memo);
+        state.fingerprint_beside(&mut hash);
+        let tape = hash.tape();
+        let found: Vec<u64> = self.0.iter().map(|order| remains.tape.read(order)).collect();
+        let least = found.iter().copied().min().unwrap_or(0);
+        // Only orders that give the least of one are tried for the other.
+        let orders = self.0.iter().zip(&found).filter(|(_, found)| **found == least);
+        let beside = orders.map(|(order, _)| tape.read(order)).min().unwrap_or(0);
+        Print { whole: Fingerprint::of(&(least, beside)), remains: remains.hash, found: least }
+    }
+}
+
 impl State {
-    /// What a crash would find, in one hash.
-    pub(super) fn remains(&self, memo: &Memo) -> u64 {
-        let order: Vec<u8> = (0..self.wants.len() as u8).collect();
-        let names = self.names.at(self.world.now().mono, &order);
-        let mut hash = Canon::new(&names, memo);
-        self.world.fingerprint_of_remains(&mut hash);
+    /// What a reset of the host would find. What was asked, and all that is no record, image or epoch, is gone with it.
+    fn rest_after_reset(&self, hash: &mut Canon) {
+        self.world.fingerprint_of_reset(hash);
         hash.digests(self.records.values());
-        self.ledger.fingerprint(&mut hash);
-        self.asked.iter().any(|waiting| matches!(waiting.request, Request::Append(_))).hash(&mut hash);
-        self.left.hash(&mut hash);
-        hash.finish()
+        self.left.hash(hash);
+    }
+
+    fn remains(&self, hash: &mut Canon) {
+        self.world.fingerprint_of_remains(hash);
+        hash.digests(self.records.values());
+        self.ledger.fingerprint(hash);
+        hash.unordered(reboots(&self.behind(), &self.shelf, &self.swarm), |hash, place| {
+            hash.write_u64((1 << 32) + place as u64);
+        });
+        self.left.hash(hash);
     }
 
     /// Which VM something is of that can happen; none where it is of several.
@@ -32,45 +118,47 @@ impl State {
         self.swarm.shapes.iter().position(|shape| shape.is(vm))
     }
 
-    /// The state in one hash, with equal VMs in this order.
-    pub fn fingerprint(&self, order: &[u8], memo: &Memo) -> u64 {
-        let names = self.names.at(self.world.now().mono, order);
-        self.fingerprint_as(Canon::new(&names, memo))
+    /// The state in one hash, with each VM in its place.
+    pub fn fingerprint(&self, memo: &Memo) -> u64 {
+        self.fingerprint_as(Canon::new(&self.names, self.world.now().mono, memo))
     }
 
     /// The same, but all handles are alike.
     pub(super) fn blurred(&self, memo: &Memo) -> u64 {
-        let order: Vec<u8> = (0..self.wants.len() as u8).collect();
-        let names = self.names.at(self.world.now().mono, &order);
-        self.fingerprint_as(Canon::new(&names, memo).blurred())
+        self.fingerprint_as(Canon::new(&self.names, self.world.now().mono, memo).blurred())
     }
 
-    fn fingerprint_as(&self, fresh: Canon) -> u64 {
-        let purpose = |effect: EffectId| self.machine.purpose(effect, fresh.clone()).unwrap_or(0);
-        let mut hash = fresh.clone();
-        self.machine.fingerprint(&mut hash);
-        self.world.fingerprint(&purpose, &mut hash);
+    fn fingerprint_as(&self, mut hash: Canon) -> u64 {
+        self.remains(&mut hash);
+        self.fingerprint_beside(&mut hash);
+        hash.finish()
+    }
+
+    /// All of it beside what a crash would find.
+    fn fingerprint_beside(&self, hash: &mut Canon) {
+        let purpose = |effect: EffectId, hash: &mut Canon| self.machine.purpose(effect, hash);
+        self.machine.fingerprint(hash);
+        self.world.fingerprint(&purpose, hash);
         hash.unordered(&self.asked, |hash, waiting| {
-            purpose(waiting.effect).hash(hash);
+            purpose(waiting.effect, hash);
             (&waiting.request, waiting.aborted).hash(hash);
         });
         // Appends become durable in their order.
         for waiting in self.asked.iter().filter(|waiting| matches!(waiting.request, Request::Append(_))) {
-            purpose(waiting.effect).hash(&mut hash);
+            purpose(waiting.effect, hash);
         }
         hash.unordered(&self.answered, |hash, (effect, outcome)| {
-            purpose(*effect).hash(hash);
+            purpose(*effect, hash);
             outcome.fingerprint(hash);
         });
         hash.unordered(&self.notices, |hash, token| token.hash(hash));
-        hash.unordered(self.flights.iter(), |hash, (effect, deadline)| (purpose(effect), deadline).hash(hash));
-        hash.digests(self.records.values());
-        self.ledger.fingerprint(&mut hash);
+        hash.unordered(self.flights.iter(), |hash, (effect, deadline)| {
+            purpose(effect, hash);
+            deadline.hash(hash);
+        });
         hash.unordered(self.wants.iter().enumerate(), |hash, (n, wants)| {
             hash.write_u64((1 << 32) + n as u64);
             wants.hash(hash);
         });
-        self.left.hash(&mut hash);
-        hash.finish()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::enough::{Chosen, Sole, Stand};
 use super::moves::Move;
+use super::prints::{Orders, Print, Remains};
 use super::replay::{begin, roots};
 use super::scope::Scope;
 use super::state::State;
@@ -60,8 +61,7 @@ struct Frame {
     next: usize,
     /// How many moves there are in all.
     all: usize,
-    print: u64,
-    remains: u64,
+    print: Print,
     stand: Stand,
     /// Which of its parent's moves led here, and which after it that were the only ones.
     choices: Vec<usize>,
@@ -76,7 +76,7 @@ type Stopped = (Violation, Vec<usize>);
 pub struct Search<'a> {
     scope: &'a Scope,
     limits: Limits,
-    orders: Vec<Vec<u8>>,
+    orders: Orders,
     memo: Memo,
     seen: Prints,
     stack: Vec<Frame>,
@@ -89,6 +89,8 @@ pub struct Search<'a> {
     began: Instant,
     /// Whether what is put off commutes with what is tried is looked at each time.
     checks: bool,
+    /// What it is called when it tells how far it is, and how many minutes it had taken when it last did.
+    tells: Option<(String, u64)>,
 }
 
 impl<'a> Search<'a> {
@@ -97,7 +99,7 @@ impl<'a> Search<'a> {
         Search {
             scope,
             limits,
-            orders: if scope.unreduced { vec![(0..scope.vms as u8).collect()] } else { orders(scope.vms) },
+            orders: if scope.unreduced { Orders::one(scope.vms) } else { Orders::all(scope.vms) },
             memo: Memo::default(),
             seen: Prints::default(),
             stack: Vec::new(),
@@ -107,6 +109,7 @@ impl<'a> Search<'a> {
             found: Found::default(),
             began: Instant::now(),
             checks: false,
+            tells: None,
         }
     }
 
@@ -115,12 +118,17 @@ impl<'a> Search<'a> {
         Search { checks: true, ..self }
     }
 
+    /// The same, telling each minute on standard error how far it is.
+    pub fn telling(self, name: impl Into<String>) -> Search<'a> {
+        Search { tells: Some((name.into(), 0)), ..self }
+    }
+
     /// All of it, or to a bound, or to the first rule that is broken.
     pub fn run(mut self) -> Found {
         for (choice, ops) in roots(self.scope).into_iter().enumerate() {
             let begun = panic::caught(|| begin(self.scope, &ops, Trace::default()));
             let result = match begun.unwrap_or_else(|text| Err(Violation::new("machine", text))) {
-                Ok(state) => self.visit(state, vec![choice], false).and_then(|()| self.all()),
+                Ok(state) => self.visit(state, vec![choice], false, None).and_then(|()| self.all()),
                 Err(violation) => Err((violation, vec![choice])),
             };
             self.found.violation = result.err();
@@ -140,7 +148,7 @@ impl<'a> Search<'a> {
     fn all(&mut self) -> Result<(), Stopped> {
         while let Some(frame) = self.stack.last_mut() {
             let Some((choice, what)) = frame.chosen.tried.get(frame.next).cloned() else {
-                self.path.remove(&frame.print);
+                self.path.remove(&frame.print.whole);
                 self.stack.pop();
                 continue;
             };
@@ -156,9 +164,9 @@ impl<'a> Search<'a> {
             let mut choices = vec![choice];
             let among = self.make(&mut state, &what, &choices)?;
             self.others(&what, &among);
-            self.compare(&state, &what)?;
-            self.goes_on(&mut state, &mut choices)?;
-            self.visit(state, choices, first)?;
+            let remains = self.compare(&state, &what)?;
+            let remains = self.goes_on(&mut state, &mut choices, remains)?;
+            self.visit(state, choices, first, remains)?;
             if self.bounded() {
                 return Ok(());
             }
@@ -172,17 +180,28 @@ impl<'a> Search<'a> {
         made.map_err(|violation| (violation, self.choices(choices)))
     }
 
-    /// Goes on as long as one move is enough: those states need not be told from others.
-    fn goes_on(&mut self, state: &mut State, choices: &mut Vec<usize>) -> Result<(), Stopped> {
+    /// Goes on as long as one move is enough: those states need not be told from others. What a crash would find, if it
+    /// is known, is known anew.
+    fn goes_on(
+        &mut self,
+        state: &mut State,
+        choices: &mut Vec<usize>,
+        mut remains: Option<Remains>,
+    ) -> Result<Option<Remains>, Stopped> {
         for _ in 0..MOST_IN_A_ROW {
-            if self.scope.unreduced || !self.goes_on_once(state, choices)? {
+            if self.scope.unreduced || !self.goes_on_once(state, choices, &mut remains)? {
                 break;
             }
         }
-        Ok(())
+        Ok(remains)
     }
 
-    fn goes_on_once(&mut self, state: &mut State, choices: &mut Vec<usize>) -> Result<bool, Stopped> {
+    fn goes_on_once(
+        &mut self,
+        state: &mut State,
+        choices: &mut Vec<usize>,
+        remains: &mut Option<Remains>,
+    ) -> Result<bool, Stopped> {
         let moves = state.ordinary_moves();
         let soles = state.soles(&moves);
         let stand = if soles.is_empty() { return Ok(false) } else { state.stand() };
@@ -192,8 +211,11 @@ impl<'a> Search<'a> {
             let before = (!surely || self.checks).then(|| state.clone());
             choices.push(at);
             self.make(state, &moves[at], choices)?;
+            if surely {
+                *remains = None;
+            }
             let Some(before) = before else { return Ok(true) };
-            if surely || state.has_left_alone(&before, &stand) && self.remains_alike(&before, state) {
+            if surely || state.has_left_alone(&before, &stand) && self.remains_alike(&before, state, remains) {
                 self.check(&before, &moves[at], moves.iter().enumerate().filter(|(other, _)| *other != at), choices)?;
                 return Ok(true);
             }
@@ -203,8 +225,14 @@ impl<'a> Search<'a> {
         Ok(false)
     }
 
-    fn remains_alike(&self, before: &State, after: &State) -> bool {
-        before.left.crashes == 0 || before.remains(&self.memo) == after.remains(&self.memo)
+    /// Whether a crash would find the same; what it would find before is noted.
+    fn remains_alike(&self, before: &State, after: &State, remains: &mut Option<Remains>) -> bool {
+        if before.left.crashes == 0 {
+            *remains = None;
+            return true;
+        }
+        let remains = remains.get_or_insert_with(|| self.orders.remains(before, &self.memo));
+        remains.hash == self.orders.remains(after, &self.memo).hash
     }
 
     /// Looks whether it makes no difference which comes first, where that is wanted.
@@ -223,7 +251,9 @@ impl<'a> Search<'a> {
             if tried.is_injection() && other.is_injection() && before.left.all < 2 {
                 continue;
             }
-            let commute = before.commute(tried, other, &self.memo).map_err(|wrong| (wrong, self.choices(choices)))?;
+            // Handles that both ask for have other numbers then.
+            let commute = before.commute(tried, other, |state| state.blurred(&self.memo));
+            let commute = commute.map_err(|wrong| (wrong, self.choices(choices)))?;
             if !commute {
                 let text = format!("put off, but does not commute with {}: {}", before.told(tried), before.told(other));
                 return Err((Violation::new("reduction", text), self.choices(choices)));
@@ -234,36 +264,42 @@ impl<'a> Search<'a> {
 
     /// Whether it is a crash that finds what another has found: it would lead to the same state.
     fn was_there(&mut self, what: &Move) -> bool {
-        let salt = match what {
-            Move::Crash(script) if script.is_empty() => 0,
-            Move::Reboot(script) if script.is_empty() => 1,
+        let Some(frame) = self.stack.last().filter(|_| !self.scope.unreduced) else { return false };
+        let found = match what {
+            Move::Crash(script) if script.is_empty() => frame.print.found,
+            Move::Reboot(script) if script.is_empty() => {
+                let state = frame.state.as_ref().expect("a state stays until its last move");
+                // Beside what crashes have found.
+                !self.orders.reset(state, &self.memo)
+            }
             _ => return false,
         };
-        let Some(frame) = self.stack.last_mut() else { return false };
-        !self.scope.unreduced && !self.crashed.insert(frame.remains ^ salt)
+        !self.crashed.insert(found)
     }
 
-    /// What was put off is tried, if what was tried in its place shows that it must be.
-    fn compare(&mut self, state: &State, what: &Move) -> Result<(), Stopped> {
+    /// What was put off is tried, if what was tried in its place shows that it must be. What a crash would find now, if
+    /// that was to be known for it.
+    fn compare(&mut self, state: &State, what: &Move) -> Result<Option<Remains>, Stopped> {
         let Some(frame) = self.stack.last().filter(|frame| frame.chosen.may_be_more() && !is_crash(what)) else {
-            return Ok(());
+            return Ok(None);
         };
         let before = frame.state.as_ref().expect("a state stays while more of its moves may be tried");
         let light = !frame.chosen.light.is_empty() && !state.has_left_alone(before, &frame.stand);
-        let others =
-            !frame.chosen.others.is_empty() && !state.left.is_spent() && state.remains(&self.memo) != frame.remains;
+        let asks = !frame.chosen.others.is_empty() && !state.left.is_spent();
+        let remains = asks.then(|| self.orders.remains(state, &self.memo));
+        let others = remains.as_ref().is_some_and(|remains| remains.hash != frame.print.remains);
         if !light {
             let put_off = frame.chosen.light.iter().map(|(at, other)| (*at, other));
             self.check(before, what, put_off, &[])?;
         }
-        let Some(Frame { chosen, .. }) = self.stack.last_mut() else { return Ok(()) };
+        let Some(Frame { chosen, .. }) = self.stack.last_mut() else { return Ok(remains) };
         if light {
             chosen.tried.append(&mut chosen.light);
         }
         if others {
             chosen.tried.append(&mut chosen.others);
         }
-        Ok(())
+        Ok(remains)
     }
 
     /// What else the host could have chosen: each choice in turn, after the same ones before it.
@@ -275,33 +311,35 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn visit(&mut self, state: State, choices: Vec<usize>, first: bool) -> Result<(), Stopped> {
-        let print = self.print(&state);
-        if self.path.contains(&print) {
+    fn visit(
+        &mut self,
+        state: State,
+        choices: Vec<usize>,
+        first: bool,
+        remains: Option<Remains>,
+    ) -> Result<(), Stopped> {
+        let remains = remains.unwrap_or_else(|| self.orders.remains(&state, &self.memo));
+        let print = self.orders.print(&state, &remains, &self.memo);
+        if self.path.contains(&print.whole) {
             let text = "what happened leads to a state in which it was before, again and again".to_owned();
             return Err((Violation::new("L3", text), self.choices(&choices)));
         }
         let (share, of) = self.limits.shard;
-        if (first && print % of != share) || !self.seen.insert(print) {
+        if (first && print.whole % of != share) || !self.seen.insert(print.whole) {
             return Ok(());
         }
         let mut all = state.ordinary_moves();
         if all.is_empty() {
-            self.rests(&state, print).map_err(|violation| (violation, self.choices(&choices)))?;
+            self.rests(&state, print.whole).map_err(|violation| (violation, self.choices(&choices)))?;
         }
         let ordinary = all.len();
         state.injections(self.scope.reboots, &mut all);
         let (count, stand) = (all.len(), state.stand());
         let chosen = if self.scope.unreduced { Chosen::all(all) } else { state.chosen(all, ordinary, &stand) };
-        let remains = if state.left.crashes > 0 { state.remains(&self.memo) } else { 0 };
-        self.path.insert(print);
-        self.stack.push(Frame { state: Some(state), chosen, next: 0, all: count, print, remains, stand, choices });
+        self.path.insert(print.whole);
+        self.stack.push(Frame { state: Some(state), chosen, next: 0, all: count, print, stand, choices });
         self.found.depth = self.found.depth.max(self.stack.len());
         Ok(())
-    }
-
-    fn print(&self, state: &State) -> u64 {
-        self.orders.iter().map(|order| state.fingerprint(order, &self.memo)).min().unwrap_or(0)
     }
 
     /// Nothing happens any more: everything must be in order.
@@ -322,30 +360,30 @@ impl<'a> Search<'a> {
         if self.seen.len() as u64 >= self.limits.states {
             self.found.bound = Some(format!("{} states", self.limits.states));
         }
-        if self.found.transitions.is_multiple_of(1024)
-            && self.limits.time.is_some_and(|time| self.began.elapsed() > time)
-        {
-            self.found.bound = Some("its time".to_owned());
+        if self.found.transitions.is_multiple_of(1024) {
+            let elapsed = self.began.elapsed();
+            if self.limits.time.is_some_and(|time| elapsed > time) {
+                self.found.bound = Some("its time".to_owned());
+            }
+            self.tell(elapsed.as_secs());
         }
         self.found.bound.is_some()
+    }
+
+    /// How far it is, if a minute has passed since that was told.
+    fn tell(&mut self, seconds: u64) {
+        let Some((name, minutes)) = self.tells.as_mut().filter(|(_, minutes)| seconds / 60 > *minutes) else { return };
+        *minutes = seconds / 60;
+        let (states, depth, crashes) = (self.seen.len(), self.stack.len(), self.crashed.len());
+        let root = self.stack.first().and_then(|frame| frame.choices.first()).map_or(0, |choice| choice + 1);
+        let (of, transitions) = (roots(self.scope).len(), self.found.transitions);
+        eprintln!(
+            "{name}: {states} states after {seconds} s, {transitions} transitions, {crashes} crashes, depth {depth} now, \
+             beginning {root} of {of}"
+        );
     }
 }
 
 fn is_crash(what: &Move) -> bool {
     matches!(what, Move::Crash(_) | Move::Reboot(_))
-}
-
-/// All orders of so many VMs.
-fn orders(vms: usize) -> Vec<Vec<u8>> {
-    let mut all = vec![Vec::new()];
-    for _ in 0..vms {
-        all = all
-            .iter()
-            .flat_map(|before: &Vec<u8>| {
-                let left = (0..vms as u8).filter(|vm| !before.contains(vm));
-                left.map(|vm| [&before[..], &[vm]].concat()).collect::<Vec<_>>()
-            })
-            .collect();
-    }
-    all
 }

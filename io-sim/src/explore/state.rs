@@ -273,15 +273,20 @@ impl State {
         }
     }
 
-    /// The daemon is killed and starts again. Among how many things the host chose each time.
-    pub(super) fn daemon_dies(&mut self, script: &[u32]) -> Result<Vec<u32>, Violation> {
-        self.note(|| "DAEMON KILLED".to_owned());
-        self.gone("the daemon is killed");
+    /// Records that are not durable yet.
+    pub(super) fn behind(&self) -> BTreeSet<String> {
         let appends = self.asked.iter().filter_map(|waiting| match &waiting.request {
             Request::Append(entries) => Some(entries),
             _ => None,
         });
-        let behind: BTreeSet<String> = appends.flatten().map(|entry| entry.key.clone()).collect();
+        appends.flatten().map(|entry| entry.key.clone()).collect()
+    }
+
+    /// The daemon is killed and starts again. Among how many things the host chose each time.
+    pub(super) fn daemon_dies(&mut self, script: &[u32]) -> Result<Vec<u32>, Violation> {
+        self.note(|| "DAEMON KILLED".to_owned());
+        self.gone("the daemon is killed");
+        let behind = self.behind();
         *self.world.choices() = Choices::scripted(script.to_vec());
         self.world.daemon_crash();
         self.discard();

@@ -2,13 +2,17 @@
 
 use super::ci;
 use super::moves::Move;
+use super::prints::Orders;
 use super::replay::begin;
 use super::scope::{Budget, Op, Scope};
 use super::search::{Limits, Search};
+use super::state::State;
 use super::windows::Windows;
+use crate::canon::Memo;
 use crate::fleet::Guest;
 use crate::trace::Trace;
 use crate::world::Fate;
+use std::collections::BTreeSet;
 use xenops_core::host::Request;
 
 fn scope(op: &str, budget: Budget) -> Scope {
@@ -21,7 +25,7 @@ fn a_scope_closes_and_its_shares_are_all_of_it() {
     let scope = scope("pause", ci::ANY_ONE);
     let whole = Search::new(&scope, Limits::none()).run();
     assert!(whole.is_complete(), "{}", whole.line());
-    let mut ends = std::collections::BTreeSet::new();
+    let mut ends = BTreeSet::new();
     for share in 0..3 {
         let part = Search::new(&scope, Limits { shard: (share, 3), ..Limits::none() }).run();
         assert!(part.is_complete() && part.states < whole.states, "{}", part.line());
@@ -41,15 +45,98 @@ fn what_is_put_off_commutes_and_the_end_states_are_the_same() {
 #[test]
 fn a_copy_of_a_state_goes_on_as_the_state_does() {
     let scope = scope("start", ci::ONE_CRASH);
-    let memo = crate::canon::Memo::default();
+    let memo = Memo::default();
     let mut state = begin(&scope, &scope.ops, Trace::default()).unwrap();
     while let Some(what) = state.ordinary_moves().into_iter().next() {
         let mut copy = state.clone();
         copy.make(&what).unwrap();
         state.make(&what).unwrap();
-        assert_eq!(copy.fingerprint(&[0], &memo), state.fingerprint(&[0], &memo), "after {what:?}");
+        assert_eq!(copy.fingerprint(&memo), state.fingerprint(&memo), "after {what:?}");
     }
     assert!(state.is_at_rest());
+}
+
+/// All that can be reached in so many moves, by the hashes of equal VMs in these orders.
+fn reached(scope: &Scope, ops: &[&str], orders: &Orders, moves: usize) -> Vec<BTreeSet<u64>> {
+    let memo = Memo::default();
+    let ops: Vec<Op> = ops.iter().map(|name| Op::named(name).unwrap()).collect();
+    let print = |state: &State| orders.print(state, &orders.remains(state, &memo), &memo).whole;
+    let mut first = begin(scope, &ops, Trace::default()).unwrap();
+    // The order in which what is wanted becomes durable is that in which the VMs stand.
+    let append = |state: &State| state.asked.iter().position(|one| matches!(one.request, Request::Append(_)));
+    while let Some(at) = append(&first) {
+        first.make(&Move::Do(at, Fate::Plain)).unwrap();
+    }
+    let mut states = vec![first];
+    let mut reached = vec![states.iter().map(print).collect()];
+    for _ in 0..moves {
+        let mut prints = BTreeSet::new();
+        let mut next = Vec::new();
+        for state in states {
+            let mut all = state.ordinary_moves();
+            state.injections(scope.reboots, &mut all);
+            for what in all {
+                let mut state = state.clone();
+                state.make(&what).unwrap();
+                if prints.insert(print(&state)) {
+                    next.push(state);
+                }
+            }
+        }
+        states = next;
+        reached.push(prints);
+    }
+    reached
+}
+
+#[test]
+fn exchanging_vms_leads_to_the_same_states() {
+    let of = |vms| Scope { vms, ..scope("start", ci::ONE_CRASH) };
+    let (two, three) = (of(2), of(3));
+    let one = reached(&two, &["start", "shutdown"], &Orders::all(2), 4);
+    assert_eq!(one, reached(&two, &["shutdown", "start"], &Orders::all(2), 4));
+    // Which is not so as they stand.
+    let stands = reached(&two, &["start", "shutdown"], &Orders::one(2), 4);
+    assert_ne!(stands, reached(&two, &["shutdown", "start"], &Orders::one(2), 4));
+    // Of VMs that are not equal no two states are the same.
+    assert!(one.iter().map(BTreeSet::len).eq(stands.iter().map(BTreeSet::len)));
+    let one = reached(&three, &["start", "shutdown", "start"], &Orders::all(3), 3);
+    assert_eq!(one, reached(&three, &["shutdown", "start", "start"], &Orders::all(3), 3));
+    let equal = reached(&three, &["start", "start", "start"], &Orders::all(3), 3);
+    let stands = reached(&three, &["start", "start", "start"], &Orders::one(3), 3);
+    assert!(equal.last().unwrap().len() < stands.last().unwrap().len());
+}
+
+#[test]
+fn moves_of_different_vms_commute_and_leave_alone_each_others_names() {
+    let scope = Scope { vms: 2, ..scope("start", ci::ONE_CRASH) };
+    let memo = Memo::default();
+    // Appends become durable in the order in which they were asked for: that alone may differ.
+    let print = |state: &State| {
+        let mut sorted = state.clone();
+        sorted.asked.sort_by_key(|waiting| state.machine.subject(waiting.effect));
+        sorted.fingerprint(&memo)
+    };
+    for (one, other) in [("start", "start"), ("start", "reboot"), ("suspend", "resume")] {
+        let ops = [one, other].map(|name| Op::named(name).unwrap());
+        let mut state = begin(&scope, &ops, Trace::default()).unwrap();
+        let mut last = 1;
+        loop {
+            let moves = state.ordinary_moves();
+            let of = |vm| moves.iter().filter(|what| state.subject(what) == Some(vm)).collect::<Vec<_>>();
+            for first in of(0) {
+                for second in of(1) {
+                    let commute = state.commute(first, second, print).unwrap();
+                    assert!(commute, "{} and {}", state.told(first), state.told(second));
+                }
+            }
+            // They go on in turns.
+            let Some(what) = of(1 - last).first().copied().or(moves.first()).cloned() else { break };
+            last = state.subject(&what).unwrap_or(last);
+            state.make(&what).unwrap();
+        }
+        assert!(state.is_at_rest());
+    }
 }
 
 #[test]

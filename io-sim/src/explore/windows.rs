@@ -133,7 +133,7 @@ impl Windows {
 
     /// All comes to rest, or something dies once more on the way.
     fn recovers(&mut self, mut state: State, more: u8) -> Ends {
-        let print = state.fingerprint(&[0], &self.memo);
+        let print = state.fingerprint(&self.memo);
         if let Some(known) = self.known.get(&(print, more)) {
             return known.clone();
         }

@@ -1,4 +1,4 @@
-//! The host's state in one hash, for explorers: what two hosts with the same one do from here on is the same.
+//! The host's state in a hash, for explorers: what two hosts with the same one do from here on is the same.
 //!
 //! Left out is what nothing depends on: counters that only name things, traces and tallies, how much CPU time was
 //! used and when a guest began. Who waits for what follows from the effects in flight.
@@ -15,14 +15,30 @@ use std::hash::Hash;
 use xenops_core::host::{Canonical, DomId, Request};
 use xenops_core::machine::EffectId;
 
+/// Writes what an effect is for.
+type Purpose<'a> = &'a dyn Fn(EffectId, &mut Canon);
+
 impl World {
-    /// Its whole state; `purpose` says what an effect is called.
-    pub fn fingerprint(&self, purpose: &dyn Fn(EffectId) -> u64, hash: &mut Canon) {
+    /// All of it beside what remains; `purpose` says what an effect is called.
+    pub fn fingerprint(&self, purpose: Purpose, hash: &mut Canon) {
+        let effects = |effects: &[u64], hash: &mut Canon| {
+            hash.unordered(effects, |hash, effect| purpose(EffectId(*effect), hash));
+        };
         hash.unordered(&self.flights, |hash, (effect, flight)| {
-            purpose(EffectId(*effect)).hash(hash);
+            purpose(EffectId(*effect), hash);
             self.flight(flight, hash);
         });
-        self.remains(Some(purpose), hash);
+        let leaving = self.hypervisor.iter().filter(|(_, domain)| !domain.leaving.is_empty());
+        hash.unordered(leaving, |hash, (domid, domain)| {
+            domid.hash(hash);
+            effects(&domain.leaving, hash);
+        });
+        let killed = self.processes.iter().filter(|process| !process.killers.is_empty());
+        hash.unordered(killed, |hash, process| {
+            self.process(process, hash);
+            effects(&process.killers, hash);
+        });
+        self.coming_effects(purpose, hash);
         (self.outcomes.len(), self.notices.len()).hash(hash);
     }
 
@@ -36,58 +52,62 @@ impl World {
     pub fn fingerprint_of_remains(&self, hash: &mut Canon) {
         let due = |flight: &&Flight| matches!(flight.stage, Stage::Due(_) | Stage::DuePartly(_));
         hash.unordered(self.flights.values().filter(due), |hash, flight| self.flight(flight, hash));
-        self.remains(None, hash);
-    }
-
-    fn remains(&self, purpose: Option<&dyn Fn(EffectId) -> u64>, hash: &mut Canon) {
-        let effects = |effects: &[u64], hash: &mut Canon| {
-            if let Some(purpose) = purpose {
-                hash.unordered(effects, |hash, effect| purpose(EffectId(*effect)).hash(hash));
-            }
-        };
         self.now.boot.hash(hash);
         self.store.fingerprint(hash);
         self.hypervisor.memory().hash(hash);
-        hash.unordered(self.hypervisor.iter(), |hash, (domid, domain)| {
-            self.domain(domid, domain, hash);
-            effects(&domain.leaving, hash);
-        });
+        hash.unordered(self.hypervisor.iter(), |hash, (domid, domain)| self.domain(domid, domain, hash));
         hash.unordered(self.devices.iter(), |hash, device: (&DeviceKey, _)| device.hash(hash));
         hash.unordered(self.nics.vifs(), |hash, vif| vif.hash(hash));
         hash.unordered(self.nics.taps(), |hash, tap| tap.hash(hash));
-        hash.unordered(self.processes.iter(), |hash, process| {
-            self.process(process, hash);
-            effects(&process.killers, hash);
-        });
+        hash.unordered(self.processes.iter(), |hash, process| self.process(process, hash));
         self.attachments.fingerprint(hash);
         hash.unordered(self.storage.datapaths(), |hash, datapath| datapath.hash(hash));
         hash.unordered(self.storage.epochs(), |hash, epoch| epoch.hash(hash));
         self.images.fingerprint(&self.lineages, hash);
         hash.unordered(&self.disk.left, |hash, file| file.hash(hash));
         self.disk.full.hash(hash);
-        self.events(purpose, hash);
+        self.coming(hash);
     }
 
-    /// What is to come. Of what comes at the same moment only what is of the same domain has an order.
-    fn events(&self, purpose: Option<&dyn Fn(EffectId) -> u64>, hash: &mut Canon) {
+    /// What of it a reset leaves.
+    pub fn fingerprint_of_reset(&self, hash: &mut Canon) {
+        self.now.boot.hash(hash);
+        hash.unordered(self.storage.epochs(), |hash, epoch| epoch.hash(hash));
+        self.images.fingerprint(&self.lineages, hash);
+        self.disk.full.hash(hash);
+    }
+
+    /// What is to come, but for effects. Of what comes at the same moment only what is of the same domain has an order.
+    fn coming(&self, hash: &mut Canon) {
         let mut before: Vec<(u64, Option<DomId>)> = Vec::new();
-        hash.unordered(self.queue.iter(), |hash, (at, event)| {
-            let domid = self.domain_of(event);
-            if let (Event::Effect(effect), Some(purpose)) = (event, purpose) {
-                purpose(EffectId(*effect)).hash(hash);
-            }
-            if matches!(event, Event::Effect(_)) && purpose.is_none() {
-                return;
-            }
+        let events = self.queue.iter().filter(|(_, event)| !matches!(event, Event::Effect(_)));
+        hash.unordered(events, |hash, (at, event)| {
+            let one = (at, self.domain_of(event));
             at.hash(hash);
             self.event(event, hash);
-            // That a wait is over only tells its machine.
-            let waits = |effect| self.flights.get(effect).is_some_and(|flight| matches!(flight.stage, Stage::Waits(_)));
-            if matches!(event, Event::Effect(effect) if waits(effect)) {
-                return;
+            before.iter().filter(|other| **other == one).count().hash(hash);
+            before.push(one);
+        });
+    }
+
+    /// Effects that are to come, in their order among what is of no domain; that a wait is over only tells its machine.
+    fn coming_effects(&self, purpose: Purpose, hash: &mut Canon) {
+        let waits =
+            |effect: &u64| self.flights.get(effect).is_some_and(|flight| matches!(flight.stage, Stage::Waits(_)));
+        let ordered = |event: &Event| match event {
+            Event::Effect(effect) => !waits(effect),
+            event => self.domain_of(event).is_none(),
+        };
+        let mut before: Vec<u64> = Vec::new();
+        hash.unordered(self.queue.iter(), |hash, (at, event)| {
+            if let Event::Effect(effect) = event {
+                purpose(EffectId(*effect), hash);
+                at.hash(hash);
             }
-            before.iter().filter(|other| **other == (at, domid)).count().hash(hash);
-            before.push((at, domid));
+            if ordered(event) {
+                before.iter().filter(|other| **other == at).count().hash(hash);
+                before.push(at);
+            }
         });
     }
 
