@@ -155,6 +155,11 @@ impl<'a> Canon<'a> {
         Canon { blurs: true, ..self }
     }
 
+    /// Whether it is such a one.
+    pub fn is_blurred(&self) -> bool {
+        self.blurs
+    }
+
     /// What was hashed.
     pub fn tape(mut self) -> Tape {
         self.cut();

@@ -39,7 +39,9 @@
 //!   circle, which is told), and time passes only when no VM has a move left. The list of domains is not put off so,
 //!   for it can touch every VM.
 //! - *The same while the daemon may be killed*, as long as the moves that are tried leave what a crash would find as
-//!   it is: then a crash before them and one after them are the same. Where one of them does not, all moves are tried.
+//!   it is, and ask for no append: then a crash before them and one after them are the same, and so are those after
+//!   what comes later. Where one of them does not, all moves are tried. (An append that is asked for comes before all
+//!   that are asked for later: what another VM writes could not be durable without it any more.)
 //!   A VM of which the host is only looked at goes before those for which it acts: which VM is first is free.
 //! - *Light moves* are put off: a notice, the list of all domains (asked for, or its answer heard), the answer of a
 //!   watch. While a VM is in a look or in a plan (`Machine::stretch`) they can only set the bit that asks for a look
@@ -55,7 +57,8 @@
 //!   Beside the light moves it commutes with those of other VMs, and what the machine hears with what the other
 //!   branches of its plan do: each is a procedure of its own, and they are joined at its end. It is not so where
 //!   the host's doing may be seen by a watch that is being set. What the machine hears goes before all else, too, while
-//!   there may be faults or a crash, as long as a crash would find the same: all of those are still there after it.
+//!   there may be faults or a crash, as long as a crash would find the same and no append is asked for: all of those
+//!   are still there after it.
 //! - *What means nothing*: that a watch has been given up, or that the mark of a failure is durable, the machine hears
 //!   at once.
 //!

@@ -1,7 +1,7 @@
 //! States as hashes.
 
 use super::moves::Move;
-use super::state::State;
+use super::state::{State, Waiting};
 use crate::canon::{Canon, Memo, Tape};
 use crate::ledger::reboots;
 use std::hash::{Hash, Hasher};
@@ -14,9 +14,9 @@ use xenops_core::machine::EffectId;
 pub(super) struct Print {
     /// All of it.
     pub(super) whole: u64,
-    /// What a crash would find, with each VM in its place.
+    /// What a crash would find and how many appends are on their way, with each VM in its place.
     pub(super) remains: u64,
-    /// The same, with equal VMs exchanged.
+    /// What a crash would find, with equal VMs exchanged.
     pub(super) found: u64,
 }
 
@@ -24,7 +24,8 @@ pub(super) struct Print {
 #[derive(Clone, Debug)]
 pub(super) struct Remains {
     tape: Tape,
-    /// In one hash, with each VM in its place.
+    /// In one hash, with each VM in its place, and with how many appends are on their way: one that is asked for now
+    /// comes before all that are asked for later, and so decides what a later crash may find.
     pub(super) hash: u64,
 }
 
@@ -63,7 +64,7 @@ impl Orders {
         let mut hash = self.fresh(state, memo);
         state.remains(&mut hash);
         let tape = hash.tape();
-        let hash = tape.read(&self.0[0]);
+        let hash = Fingerprint::of(&(tape.read(&self.0[0]), state.appends().count()));
         Remains { tape, hash }
     }
 
@@ -97,6 +98,10 @@ impl State {
         self.left.hash(hash);
     }
 
+    fn appends(&self) -> impl Iterator<Item = &Waiting> {
+        self.asked.iter().filter(|waiting| matches!(waiting.request, Request::Append(_)))
+    }
+
     fn remains(&self, hash: &mut Canon) {
         self.world.fingerprint_of_remains(hash);
         hash.digests(self.records.values());
@@ -123,7 +128,7 @@ impl State {
         self.fingerprint_as(Canon::new(&self.names, self.world.now().mono, memo))
     }
 
-    /// The same, but all handles are alike.
+    /// The same, but all handles of a VM are alike, and appends are in no order where nothing can come between them.
     pub(super) fn blurred(&self, memo: &Memo) -> u64 {
         self.fingerprint_as(Canon::new(&self.names, self.world.now().mono, memo).blurred())
     }
@@ -144,8 +149,8 @@ impl State {
             (&waiting.request, waiting.aborted).hash(hash);
         });
         // Appends become durable in their order.
-        for waiting in self.asked.iter().filter(|waiting| matches!(waiting.request, Request::Append(_))) {
-            purpose(waiting.effect, hash);
+        if !(hash.is_blurred() && self.left.crashes == 0) {
+            self.appends().for_each(|waiting| purpose(waiting.effect, hash));
         }
         hash.unordered(&self.answered, |hash, (effect, outcome)| {
             purpose(*effect, hash);
