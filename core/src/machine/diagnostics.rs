@@ -67,9 +67,7 @@ impl Machine {
         };
         let verdict = match (&slot.verdict, &slot.seen) {
             (Some(verdict), _) => explain(verdict),
-            (None, Some(seen)) => {
-                explain(&crate::recovery::decide(&self.record(vm), seen, &self.config.settings, self.now))
-            }
+            (None, Some(_)) => explain(&self.decide(vm)),
             (None, None) => "not looked at yet".to_owned(),
         };
         doing.map_or(verdict.clone(), |doing| format!("{doing}; when last seen: {verdict}")) + &stragglers

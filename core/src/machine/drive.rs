@@ -207,7 +207,8 @@ impl Machine {
         }
     }
 
-    fn decide(&self, vm: u64) -> Verdict {
+    /// What is to be done with a VM as it was seen last.
+    pub(super) fn decide(&self, vm: u64) -> Verdict {
         let slot = self.slot(vm);
         let seen = slot.seen.as_ref().expect("considered after a look");
         let verdict = decide(&self.record(vm), seen, &self.config.settings, self.now);
@@ -223,7 +224,7 @@ impl Machine {
     }
 
     /// What this daemon has written about a VM.
-    pub(super) fn record(&self, vm: u64) -> Record<'_> {
+    fn record(&self, vm: u64) -> Record<'_> {
         let slot = self.slot(vm);
         let rows = &slot.rows;
         let domid = slot.domain().map(|domain| domain.info.domid);

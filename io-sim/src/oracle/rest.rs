@@ -104,13 +104,10 @@ pub fn sensible(world: &World, shelf: &Shelf, shape: &Shape) -> Result<Sensible,
 /// What else stands out of a VM at rest: which of its devices are flagged active, and which a driver has.
 pub fn told(world: &World, shelf: &Shelf, shape: &Shape) -> String {
     let (id, _) = state::standing(world, shelf, shape);
-    let flags = Query::Tree { path: format!("/vm/{id}/devices"), depth: 2, limit: 100 };
     let mut text = if id == shape.ids[0] { String::new() } else { " renamed".to_owned() };
-    if let Found::Tree(nodes) = world.store().query(&flags) {
-        nodes.iter().filter(|(path, value)| path.contains('/') && *value == "1").for_each(|(path, _)| {
-            text.push(' ');
-            text.push_str(path);
-        });
+    for flag in active(world, id) {
+        text.push(' ');
+        text.push_str(&flag);
     }
     for (domid, _) in state::living(world, id) {
         for (key, _) in world.devices().of(domid).filter(|(_, device)| device.live) {
@@ -131,15 +128,20 @@ fn without_domain(world: &World, id: Uuid, records: &Records, shape: &Shape) -> 
             Err(Violation::new("S20", format!("vm {id} reads suspended and its image is not complete")))
         }
         None => {
-            let flags = format!("/vm/{id}/devices");
-            if let Found::Tree(nodes) = world.store().query(&Query::Tree { path: flags, depth: 2, limit: 100 })
-                && let Some((flag, _)) = nodes.iter().find(|(path, value)| path.contains('/') && *value == "1")
-            {
+            if let Some(flag) = active(world, id).first() {
                 return Err(Violation::new("H6", format!("vm {id} is halted and its device {flag} is active")));
             }
             Ok(Sensible::Halted)
         }
     }
+}
+
+/// A VM's devices that are flagged active, as `vbd/xvda`.
+pub fn active(world: &World, id: Uuid) -> Vec<String> {
+    let flags = Query::Tree { path: format!("/vm/{id}/devices"), depth: 2, limit: 100 };
+    let Found::Tree(nodes) = world.store().query(&flags) else { return Vec::new() };
+    let set = nodes.iter().filter(|(path, value)| path.contains('/') && *value == "1");
+    set.map(|(path, _)| path.to_owned()).collect()
 }
 
 /// What is wrong with the devices of a complete domain.
@@ -173,10 +175,9 @@ fn lacks(world: &World, shelf: &Shelf, id: Uuid, domid: DomId, shape: &Shape) ->
 
 /// Devices on record that are flagged active, and whether the domain has them.
 pub fn flagged(world: &World, shelf: &Shelf, id: Uuid, domid: DomId, shape: &Shape) -> Vec<(String, bool)> {
-    let flags = Query::Tree { path: format!("/vm/{id}/devices"), depth: 2, limit: 100 };
-    let Found::Tree(nodes) = world.store().query(&flags) else { return Vec::new() };
     let Some(records) = shelf.of(id) else { return Vec::new() };
-    let set = nodes.iter().filter(|(_, value)| *value == "1").filter_map(|(path, _)| path.split_once('/'));
+    let active = active(world, id);
+    let set = active.iter().filter_map(|flag| flag.split_once('/'));
     let known = set.filter(|(kind, name)| records.devices.iter().any(|device| *device == format!("{kind}.{name}")));
     known.map(|(kind, name)| (format!("{kind}/{name}"), has(world, domid, shape, kind, name))).collect()
 }

@@ -5,7 +5,7 @@ use super::step::EXTERNAL;
 use super::{Damaged, Happens, Later, Ripe, Run, Theft, Who};
 use crate::fault::{Kind, Planned};
 use crate::fleet::pick;
-use crate::oracle::{Checked, Violation, state};
+use crate::oracle::{Checked, Violation, rest, state};
 use crate::sometimes::Property;
 use crate::workload::Standing;
 use crate::world::{Concern, Fate};
@@ -270,7 +270,7 @@ impl Run {
         let after = least + u64::from(self.world.choices().choose(Concern::Fault, 120));
         self.later(after, Later::Mend);
         let poweroff = self.ledger.powered_off(place);
-        let flags = suspended.then(|| (self.now().boot, self.flags(id)));
+        let flags = suspended.then(|| (self.now().boot, rest::active(&self.world, id)));
         self.crash_with(Damaged { key, was, is, place, poweroff, flags })
     }
 
@@ -302,7 +302,7 @@ impl Run {
             return Ok(());
         }
         let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[*place]);
-        let now = self.flags(id);
+        let now = rest::active(&self.world, id);
         if now == *was {
             return Ok(());
         }
@@ -310,18 +310,6 @@ impl Run {
             "law 13",
             format!("record {key} was damaged, and the flags of its devices {was:?} became {now:?}"),
         ))
-    }
-
-    /// A VM's devices that are flagged active.
-    fn flags(&self, id: Uuid) -> Vec<String> {
-        let of = |kind: &str| {
-            let path = format!("/vm/{id}/devices/{kind}");
-            let store = self.world.store();
-            let names = store.children(&path).unwrap_or_default();
-            let active = names.into_iter().map(|name| format!("{path}/{name}"));
-            active.filter(|path| store.value(path) == Some("1")).collect::<Vec<_>>()
-        };
-        ["vbd", "vif"].into_iter().flat_map(of).collect()
     }
 
     fn theft_goes_on(&mut self, next: Theft, domid: DomId) {

@@ -106,7 +106,7 @@ async fn read(host: &Host, domid: Option<DomId>) -> Result<(Vec<DomId>, Option<R
     let remains = domid.map(|domid| {
         let (owner, model) = (found.next(), found.next());
         let named = matches!(owner, Some(Found::Value(Some(_))));
-        let reused = named && owner != Some(Found::Value(Some(paths::vm(uuid))));
+        let reused = is_of_another(host, owner.as_ref());
         let served = matches!(model, Some(Found::Value(Some(_))));
         let devices = device::list(domid, &mut found);
         Remains { domid, alive: None, named, reused, beside: false, served, devices }
@@ -176,7 +176,12 @@ async fn has(host: &Host, domid: DomId) -> Result<bool, Failure> {
 /// Whether a number is that of another VM's domain.
 async fn is_anothers(host: &Host, domid: DomId) -> Result<bool, Failure> {
     let found = host.read(vec![Query::Value(paths::owner(domid))]).await?;
-    Ok(matches!(&found[..], [Found::Value(Some(owner))] if *owner != paths::vm(&host.context().text)))
+    Ok(is_of_another(host, found.first()))
+}
+
+/// The same, of what stands there.
+fn is_of_another(host: &Host, owner: Option<&Found>) -> bool {
+    matches!(owner, Some(Found::Value(Some(owner))) if *owner != paths::vm(&host.context().text))
 }
 
 /// A domain that is gone meanwhile needs no destroying.
