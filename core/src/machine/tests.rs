@@ -1,4 +1,5 @@
 //! The machine alone, against a host that answers as told.
 
 mod hazards;
+mod host;
 mod rig;
