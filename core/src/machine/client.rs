@@ -352,8 +352,8 @@ fn vm_operation(asked: &Call) -> Result<Option<(&str, Operation)>, Error> {
         Call::VmRunScript { id, script } => (id, atomic(MicroOp::VmRunScript(script.clone()))),
         Call::VmSetXsdata { id, xsdata } => (id, atomic(MicroOp::VmSetXsdata(xsdata.clone()))),
         Call::VmSetVcpus { id, vcpus } => {
-            // Too many is refused when the operation begins, as the row is then; this only keeps the number in range.
-            (id, atomic(MicroOp::VmSetVcpus(u32::try_from(*vcpus).unwrap_or(if *vcpus < 0 { 0 } else { u32::MAX }))))
+            // What is out of range is refused as too many are: when the operation begins, by the row as it is then.
+            (id, atomic(MicroOp::VmSetVcpus(u32::try_from(*vcpus).unwrap_or(u32::MAX))))
         }
         Call::VmSetShadowMultiplier { id, multiplier } => (id, atomic(MicroOp::VmSetShadowMultiplier(*multiplier))),
         Call::VmSetMemoryDynamicRange { id, minimum, maximum } => {

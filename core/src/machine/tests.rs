@@ -2,4 +2,5 @@
 
 mod hazards;
 mod host;
+mod late;
 mod rig;

@@ -17,6 +17,8 @@ pub struct Named {
     pub name: String,
     /// What it is.
     pub scope: Scope,
+    /// Whether what is put off is looked at each time, whether it commutes with what is tried.
+    pub checks: bool,
 }
 
 /// What may go wrong once, in any way.
@@ -37,7 +39,7 @@ fn scope(vms: usize, guest: Guest, ops: &[&str], budget: Budget) -> Scope {
 }
 
 fn named(name: impl Into<String>, scope: Scope) -> Named {
-    Named { name: name.into(), scope }
+    Named { name: name.into(), scope, checks: false }
 }
 
 /// What a VM is of which an operation is searched.
@@ -71,6 +73,8 @@ pub fn nightly() -> Vec<Named> {
     all.push(named("3 VMs: start, shutdown, a crash", scope(3, Guest::Pv, &["start", "shutdown"], ONE_CRASH)));
     all.push(named("2 VMs: the five, a crash", scope(2, Guest::Pv, &FIVE, ONE_CRASH)));
     all.push(named("2 VMs: start, shutdown, any one", scope(2, Guest::Pv, &["start", "shutdown"], ANY_ONE)));
+    let checked = named("2 VMs: start, shutdown, a crash", scope(2, Guest::Pv, &["start", "shutdown"], ONE_CRASH));
+    all.push(Named { name: format!("{}; all that is put off tried", checked.name), checks: true, ..checked });
     all
 }
 
@@ -79,6 +83,7 @@ pub fn nightly() -> Vec<Named> {
 pub fn smallest() -> Vec<Named> {
     vec![
         named("2 VMs: pause, set-vcpus, a crash", scope(2, Guest::Pv, &["pause", "set-vcpus"], ONE_CRASH)),
+        named("2 VMs: unpause, vif-carrier, a crash", scope(2, Guest::Pv, &["unpause", "vif-carrier"], ONE_CRASH)),
         named("vif-carrier, any two", scope(1, Guest::Pv, &["vif-carrier"], ANY_TWO)),
         named("unpause, any one", scope(1, Guest::Pv, &["unpause"], ANY_ONE)),
     ]
@@ -108,7 +113,7 @@ impl Run {
             jobs.push(Box::new(move || windows_are_seen(op).map_err(|what| eprintln!("{what}")).is_ok()));
         }
         let as_json = self.as_json;
-        for Named { name, scope } in smallest() {
+        for Named { name, scope, .. } in smallest() {
             jobs.push(Box::new(move || match same_ends(&scope) {
                 Ok(_) if as_json => true,
                 Ok((reduced, unreduced)) => {
@@ -135,11 +140,12 @@ impl Run {
         left.map(|named| self.job(named)).collect()
     }
 
-    fn job(&self, Named { name, scope }: Named) -> Job {
+    fn job(&self, Named { name, scope, checks }: Named) -> Job {
         let limits = Limits { time: self.time, shard: self.shard, ..Limits::none() };
         let (as_json, log, shard) = (self.as_json, self.log.clone(), self.shard);
         Box::new(move || {
-            let found = Search::new(&scope, limits).telling(&name).run();
+            let search = Search::new(&scope, limits).telling(&name);
+            let found = if checks { search.checking() } else { search }.run();
             tell(&name, &found, as_json);
             if let (Some(log), true) = (log, found.is_complete()) {
                 note(&log, &name, shard, &found);

@@ -7,7 +7,7 @@ use xenops_core::host::{DomId, DomainAct, Request, StorageCall};
 use xenops_core::machine::EffectId;
 
 /// What matters of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Sent {
     /// Whose it is: a place in the fleet.
     place: Option<usize>,
@@ -68,33 +68,19 @@ impl Traffic {
         starts: impl Fn(usize) -> bool,
     ) -> Checked {
         let sent = match request {
-            Request::CreateDomain(spec) => Sent {
-                place: domains.named(spec.handle),
-                on: None,
-                pooled: true,
-                makes: true,
-                unpauses: false,
-                saves: false,
-                writes: None,
-                late: false,
-            },
-            Request::AppendImage(..) | Request::SyncImage(_) | Request::Tell(..) => Sent {
-                place,
-                on: None,
-                pooled: false,
-                makes: false,
-                unpauses: false,
-                saves: true,
-                writes: None,
-                late: false,
-            },
+            Request::CreateDomain(spec) => {
+                Sent { place: domains.named(spec.handle), pooled: true, makes: true, ..Sent::default() }
+            }
+            Request::AppendImage(..) | Request::SyncImage(_) | Request::Tell(..) => {
+                Sent { place, saves: true, ..Sent::default() }
+            }
             _ => {
                 let Some(domid) = about(request) else { return Ok(()) };
                 let pooled = matches!(request, Request::Storage(StorageCall::Attach { .. }));
                 let place = domains.place(domid);
                 let unpauses = matches!(request, Request::Domain(_, DomainAct::Unpause));
                 let on = matches!(request, Request::Domain(..)).then_some(domid);
-                Sent { place, on, pooled, makes: false, unpauses, saves: false, writes: None, late: false }
+                Sent { place, on, pooled, unpauses, ..Sent::default() }
             }
         };
         let sent = self.in_order(request, sent, starts)?;

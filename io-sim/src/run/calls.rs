@@ -164,6 +164,9 @@ impl Run {
 
     /// The first answer to what a client asked for.
     fn answered(&mut self, n: usize, call: CallId, asked: &Asked, reply: &Result<Answer, Error>) -> Checked {
+        if matches!(reply, Err(Error::Unimplemented(what)) if what == asked.action.name()) {
+            return Err(Violation::new("calls", format!("{} is not implemented", asked.action.name())));
+        }
         if asked.action.has_task() {
             match reply {
                 Ok(Answer::TaskId(id)) => self.follows(n, id, asked),

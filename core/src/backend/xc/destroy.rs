@@ -150,7 +150,7 @@ pub(super) async fn tear_down(host: &Host, remains: Remains) -> Result<bool, Fai
     let mut released = Ok(());
     if !devices.is_empty() || served {
         let gone = alive.is_none();
-        released = release_devices(host, (domid, gone), &devices[..devices.len().min(TURN)], beside).await?;
+        released = release_devices(host, domid, gone, &devices[..devices.len().min(TURN)], beside).await?;
     }
     // Its back ends had their time: what was read before is old, and the number may be another domain's by now.
     if !devices.is_empty() && released.is_ok() {
@@ -197,7 +197,8 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
 /// before its back ends are, and then so is what is under it.
 async fn release_devices(
     host: &Host,
-    (domid, gone): (DomId, bool),
+    domid: DomId,
+    gone: bool,
     devices: &[Device],
     beside: bool,
 ) -> Result<Result<(), Failure>, Failure> {

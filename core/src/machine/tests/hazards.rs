@@ -6,8 +6,8 @@ use crate::backend::{Hook, MicroOp};
 use crate::host::time::SECOND;
 use crate::host::{DomainInfo, Entry, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
 use crate::interface::extra::QemuFrontend;
-use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vm, vbd};
-use crate::machine::{Input, Machine};
+use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vif, Vm, vbd, vif};
+use crate::machine::{Input, Machine, TaskId};
 use crate::operation::{Operation, Step};
 use std::sync::Arc;
 
@@ -259,6 +259,26 @@ fn h42_past_its_point_of_no_return_nothing_is_cancelled() {
     assert!(rig.aborted.is_empty() && rig.is_pending(task));
 }
 
+// Fails when `stop` does not note that it is a hard power-off.
+#[test]
+fn h24_a_point_of_no_return_holds_off_a_cancellation_and_no_hard_power_off() {
+    let goes_on = |ask: fn(&mut Rig, TaskId)| {
+        let mut rig = Rig::new(4, &[A]);
+        rig.holds = |request| matches!(request, Request::Append(_)) || request.is_wait();
+        let suspend = Operation::Suspend { disk: Disk::Local("/image".to_owned()) };
+        let task = rig.run(A, suspend, vec![Step::Commit, wait()]);
+        ask(&mut rig, task);
+        let commit = rig.open.iter().find(|open| matches!(open.request, Request::Append(_))).unwrap().effect;
+        rig.done(commit, Outcome::Ok(Reply::Unit));
+        !rig.waits().is_empty()
+    };
+    assert!(goes_on(|rig, task| rig.cancel(task)), "it came while the mark was on its way, and has lost");
+    let powers_off = |rig: &mut Rig, _| {
+        rig.task(Call::VmShutdown { id: A.to_owned(), delay: None });
+    };
+    assert!(!goes_on(powers_off));
+}
+
 // Fails when `cancel` leaves the operation in its queue.
 #[test]
 fn h44_a_cancelled_operation_that_waits_does_nothing() {
@@ -316,6 +336,41 @@ fn what_an_operation_needs_is_asked_when_its_turn_comes() {
     assert!(rig.state(start).error().is_some(), "a guest runs by now");
     let begins = |request: &Request| matches!(request, Request::Hooks(_) | Request::CreateDomain(_));
     assert!(!rig.asked.iter().any(begins), "{:?}", rig.asked);
+}
+
+// Fails when `add_vm` keeps the identity as the client has written it.
+#[test]
+fn an_identity_in_capital_letters_is_that_of_the_same_vm() {
+    let mut rig = Rig::new(4, &[A]);
+    let config = Arc::new(Vm { name: "again".to_owned(), id: A.to_uppercase(), ..vm(A) });
+    assert_eq!(rig.ask(Call::VmAdd { vm: config }), Answer::Text(A.to_owned()));
+    assert_eq!(rig.machine.vms.iter().count(), 1);
+    let config = &rig.machine.slot(rig.place(A)).rows.vm;
+    assert_eq!(config.as_ref().map(|vm| (vm.id.as_str(), vm.name.as_str())), Some((A, "again")));
+}
+
+// Fails when `check_devices` does not ask, for a plug or an unplug, whether its device is there.
+#[test]
+fn a_device_that_was_removed_before_its_plug_began_is_said_not_to_exist() {
+    let (xvda, nic) = (vbd::Id::new(A, "xvda"), vif::Id::new(A, "0"));
+    let table = [
+        (Call::VbdPlug { id: xvda.clone() }, "vbd.xvda"),
+        (Call::VbdUnplug { id: xvda.clone(), force: true }, "vbd.xvda"),
+        (Call::VifPlug { id: nic.clone() }, "vif.0"),
+        (Call::VifUnplug { id: nic.clone(), force: true }, "vif.0"),
+    ];
+    for (call, name) in table {
+        let mut rig = Rig::new(4, &[A]);
+        rig.ask(Call::VbdAdd { vbd: disk(A, "xvda") });
+        rig.ask(Call::VifAdd { vif: Arc::new(Vif { id: nic.clone(), ..Vif::default() }) });
+        rig.delay(A);
+        rig.call(Call::VbdRemove { id: xvda.clone() });
+        rig.call(Call::VifRemove { id: nic.clone() });
+        let task = rig.task(call);
+        rig.wait_ends();
+        let gone = Error::does_not_exist("VM", format!("{A}/{name}"));
+        assert_eq!(rig.state(task).error(), Some(gone));
+    }
 }
 
 // Fails when `abandon` marks the intent of what its VM is known by: where the rows were gone, the mark is all that is left.

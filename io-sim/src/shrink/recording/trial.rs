@@ -4,6 +4,7 @@ use super::survey::{Ask, Heard, Refers, Survey, about_task};
 use crate::relive::file::{First, Recording};
 use crate::relive::life::{Broken, Life, masked, words};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use xenops_core::host::time::SECOND;
 use xenops_core::interface::{Answer, Request as Asked};
 use xenops_core::machine::effect::straggler_token;
@@ -49,17 +50,20 @@ const LATE: u64 = 10 * SECOND;
 /// A life, and what goes by which number in it.
 struct Trial<'a> {
     survey: &'a Survey,
+    compared: Compared,
+    patient: bool,
     life: Life,
     flights: Flights,
     open: Vec<(EffectId, Ask)>,
     ended: BTreeMap<usize, EffectId>,
     tasks: BTreeMap<CallId, String>,
+    lived: Lived,
 }
 
 /// Lives through a part; nothing if it does not fail, fails otherwise, or would be `overdue` and must not.
 pub(super) fn live(survey: &Survey, part: &Part, compared: Compared, patient: bool) -> Option<Lived> {
     let first = beginning(survey, part, compared);
-    let mut lived = Lived {
+    let lived = Lived {
         part: Part { records: part.records.clone(), inputs: Vec::new() },
         recording: Recording { first: first.clone(), told: Vec::new() },
         effects: Vec::new(),
@@ -70,56 +74,13 @@ pub(super) fn live(survey: &Survey, part: &Part, compared: Compared, patient: bo
         Ok(life) => life,
         Err(broken) => return (survey.inputs.is_empty() && broken.is_like(&survey.broken)).then_some(lived),
     };
-    let (open, ended, tasks) = Default::default();
-    let mut trial = Trial { survey, life, flights: Flights::default(), open, ended, tasks };
+    let (flights, open, ended, tasks) = Default::default();
+    let mut trial = Trial { survey, compared, patient, life, flights, open, ended, tasks, lived };
     trial.note();
-    if compared == Compared::Later {
-        lived.effects.push(hash(trial.life.effects()));
-    }
     let last = survey.inputs.len().checked_sub(1)?;
-    for at in part.inputs.iter().copied().chain([last]) {
-        let heard = &survey.inputs[at];
-        let Some(input) = trial.translated(heard, at == last) else {
-            if at == last {
-                return None;
-            }
-            continue;
-        };
-        let effects = heard.told.effects.filter(|_| compared == Compared::Recorded);
-        let told = Told { now: heard.told.now, input, effects };
-        lived.overdue |= trial.flights.next().is_some_and(|next| next.saturating_add(LATE) < told.now.mono);
-        if lived.overdue && !patient {
-            return None;
-        }
-        trial.over(&told.input, heard.refers);
-        let result = trial.life.tell(told.clone());
-        if at == last && compared == Compared::Later {
-            // Whether it differs is for the other to say.
-            lived.effects.push(hash(trial.life.effects()));
-            lived.last = words(trial.life.effects());
-            lived.recording.told.push(told);
-            return result.is_ok().then_some(lived);
-        }
-        match result {
-            Ok(()) => {}
-            // It is as likely the outcome of something that was asked before the recording began.
-            Err(Broken::Unasked(_)) if at != last => continue,
-            Err(broken) => {
-                let same = broken.is_like(&survey.broken) && (at == last || matches!(broken, Broken::Panics(_)));
-                lived.recording.told.push(told);
-                // It may panic before; then that is what is needed, and not the last.
-                lived.part.inputs.extend((at != last).then_some(at));
-                return same.then_some(lived);
-            }
-        }
-        trial.note();
-        if compared == Compared::Later {
-            lived.effects.push(hash(trial.life.effects()));
-        }
-        lived.recording.told.push(told);
-        lived.part.inputs.push(at);
-    }
-    None
+    let mut inputs = part.inputs.iter().copied().chain([last]);
+    let fails = inputs.find_map(|at| trial.hears(at, at == last).break_value());
+    fails.unwrap_or(false).then_some(trial.lived)
 }
 
 fn beginning(survey: &Survey, part: &Part, compared: Compared) -> First {
@@ -132,8 +93,49 @@ fn beginning(survey: &Survey, part: &Part, compared: Compared) -> First {
 }
 
 impl Trial<'_> {
-    /// What the machine has just asked, and the tasks that it has just made.
+    /// It hears one input; where that ends it, whether it fails as the whole does.
+    fn hears(&mut self, at: usize, last: bool) -> ControlFlow<bool> {
+        let heard = &self.survey.inputs[at];
+        let Some(input) = self.translated(heard, last) else {
+            return if last { ControlFlow::Break(false) } else { ControlFlow::Continue(()) };
+        };
+        let effects = heard.told.effects.filter(|_| self.compared == Compared::Recorded);
+        let told = Told { now: heard.told.now, input, effects };
+        self.lived.overdue |= self.flights.next().is_some_and(|next| next.saturating_add(LATE) < told.now.mono);
+        if self.lived.overdue && !self.patient {
+            return ControlFlow::Break(false);
+        }
+        self.over(&told.input, heard.refers);
+        let later = self.compared == Compared::Later;
+        match self.life.tell(told.clone()) {
+            // It is as likely the outcome of something that was asked before the recording began.
+            Err(Broken::Unasked(_)) if !last => return ControlFlow::Continue(()),
+            Err(_) if last && later => return ControlFlow::Break(false),
+            Err(broken) => {
+                // It may panic before; then that is what is needed, and not the last.
+                self.lived.part.inputs.extend((!last).then_some(at));
+                self.lived.recording.told.push(told);
+                let in_time = last || matches!(broken, Broken::Panics(_));
+                return ControlFlow::Break(in_time && broken.is_like(&self.survey.broken));
+            }
+            Ok(()) => {}
+        }
+        self.lived.recording.told.push(told);
+        self.note();
+        if last {
+            // Whether it differs is for the other to say.
+            self.lived.last = words(self.life.effects());
+            return ControlFlow::Break(later);
+        }
+        self.lived.part.inputs.push(at);
+        ControlFlow::Continue(())
+    }
+
+    /// What the machine has just done, if that is compared later; what it asked, and the tasks that it made.
     fn note(&mut self) {
+        if self.compared == Compared::Later {
+            self.lived.effects.push(hash(self.life.effects()));
+        }
         for effect in self.life.effects() {
             match effect {
                 Effect::Do { effect, request, deadline } => {
