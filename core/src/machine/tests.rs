@@ -1,6 +1,8 @@
 //! The machine alone, against a host that answers as told.
 
+mod diagnostics;
 mod hazards;
 mod host;
 mod late;
+mod refused;
 mod rig;
