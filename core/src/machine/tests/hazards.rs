@@ -4,7 +4,7 @@ use super::rig::{A, B, C, Open, Rig, vm};
 use crate::backend::xc::create::fresh_extra;
 use crate::backend::{Hook, MicroOp};
 use crate::host::time::SECOND;
-use crate::host::{DomainInfo, Entry, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
+use crate::host::{DomainAct, DomainInfo, Entry, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
 use crate::interface::extra::QemuFrontend;
 use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vif, Vm, vbd, vif};
 use crate::machine::{Input, Machine, TaskId};
@@ -347,6 +347,44 @@ fn an_identity_in_capital_letters_is_that_of_the_same_vm() {
     assert_eq!(rig.machine.vms.iter().count(), 1);
     let config = &rig.machine.slot(rig.place(A)).rows.vm;
     assert_eq!(config.as_ref().map(|vm| (vm.id.as_str(), vm.name.as_str())), Some((A, "again")));
+}
+
+// Fails when `decide` of the machine leaves a power-off unfinished for a record that cannot be used.
+#[test]
+fn a_power_off_is_finished_whatever_records_cannot_be_used() {
+    let config = serde_json::to_string(&super::rig::vm(A)).unwrap();
+    let now = Now { boot: 1, ..Now::default() };
+    let intent = Operation::Poweroff { timeout: None }.intent(Some(7), now, None).map(|mut intent| {
+        intent.committed = true;
+        serde_json::to_string(&intent).unwrap()
+    });
+    let records = [
+        Entry { key: format!("VM/{A}/config"), value: Some(config) },
+        Entry { key: format!("extra/{A}"), value: Some("{".to_owned()) },
+        Entry { key: format!("intent/{A}"), value: intent },
+    ];
+    let rig = Rig::opened(4, records.to_vec(), vec![domain(A)]);
+    assert!(rig.asked.contains(&Request::Domain(7, DomainAct::Destroy)), "{:?}", rig.asked);
+}
+
+// Fails when `looked` does not count the looks that fail.
+#[test]
+fn who_waits_for_a_vm_that_cannot_be_looked_at_is_told_so_after_a_while() {
+    let mut rig = Rig::new(4, &[A]);
+    let delay = rig.delay(A);
+    let start = rig.task(Call::VmStart { id: A.to_owned(), paused: false });
+    rig.holds = |request| matches!(request, Request::FindDomains(_)) || request.is_wait();
+    rig.wait_ends();
+    for _ in 0..8 {
+        assert!(rig.is_pending(delay) && rig.is_pending(start), "its vm may not be sensible");
+        let look = rig.open.iter().find(|open| matches!(open.request, Request::FindDomains(_))).unwrap().effect;
+        rig.done(look, Outcome::Refused(Fault::Lost("the hypervisor".to_owned())));
+        rig.mono += SECOND;
+        rig.tell(Input::Tick);
+    }
+    let error = rig.state(start).error().expect("it is refused").to_string();
+    assert!(error.contains("vm needs attention") && error.contains("the hypervisor"), "{error}");
+    assert!(!rig.is_pending(delay), "what has ended is said to have");
 }
 
 // Fails when `check_devices` does not ask, for a plug or an unplug, whether its device is there.
