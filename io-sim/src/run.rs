@@ -111,6 +111,8 @@ enum Who {
 enum Chore {
     /// How all VMs stand.
     List,
+    /// How a VM's disks or network interfaces stand.
+    Devices,
     /// How all tasks stand.
     Tasks,
     /// That a VM's domain goes.

@@ -3,8 +3,7 @@
 use crate::oracle::Violation;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use xenops_core::interface::dynamic::Id;
-use xenops_core::interface::vm::State;
-use xenops_core::interface::{Answer, Call, Error, PowerState, Vm};
+use xenops_core::interface::{Answer, Call, Error, vbd, vif, vm};
 use xenops_core::machine::ClientId;
 
 /// What a call of the watcher was for.
@@ -14,8 +13,16 @@ pub enum Purpose {
     Events,
     /// How a task stands.
     Task(u64),
-    /// How a VM stands.
-    Vm(String),
+    /// How a VM or a device stands.
+    Stands(Id),
+}
+
+/// How something stands.
+#[derive(Clone, Debug, PartialEq)]
+enum Shown {
+    Vm(Box<vm::State>),
+    Vbd(vbd::State),
+    Vif(vif::State),
 }
 
 /// Where it is in the stream of events.
@@ -25,8 +32,8 @@ pub struct Watcher {
     pub id: ClientId,
     /// The number to ask from.
     from: Option<i64>,
-    /// What it was told of each VM when it last asked because of an event.
-    view: BTreeMap<String, Option<(PowerState, Vec<i64>)>>,
+    /// What it was told of each VM and device when it last asked because of an event.
+    view: BTreeMap<Id, Option<Shown>>,
     /// Tasks that it must ask after before anything else happens.
     tasks: VecDeque<u64>,
     /// What else it wants to ask now.
@@ -96,32 +103,60 @@ impl Watcher {
                 Id::Task(task) => {
                     self.tasks.push_back(task.parse().unwrap_or(u64::MAX));
                 }
-                Id::Vm(vm) if self.mirrors => {
-                    self.wants.push((Purpose::Vm(vm.clone()), Call::VmStat { id: vm.clone() }));
-                }
-                _ => {}
+                id => self.asks_how_stands(id),
             }
         }
         self.ask();
         Ok(barriers.len())
     }
 
-    /// How a VM stands.
-    pub fn saw(&mut self, vm: String, reply: &Result<Answer, Error>) {
-        match reply {
-            Ok(Answer::Vm(_, state)) => drop(self.view.insert(vm, Some((state.power_state, state.domids.clone())))),
-            // The host did not answer the daemon: it would have to ask again.
-            _ => drop(self.view.insert(vm, None)),
+    fn asks_how_stands(&mut self, what: &Id) {
+        let call = match what.clone() {
+            _ if !self.mirrors => return,
+            Id::Vm(id) => Call::VmStat { id },
+            Id::Vbd(id) => Call::VbdStat { id },
+            Id::Vif(id) => Call::VifStat { id },
+            _ => return,
+        };
+        self.wants.push((Purpose::Stands(what.clone()), call));
+    }
+
+    /// How a VM or a device stands.
+    pub fn saw(&mut self, what: Id, reply: Result<Answer, Error>) {
+        if let (Id::Vm(gone), Err(Error::DoesNotExist(..))) = (&what, &reply) {
+            // Its devices have gone with it.
+            self.view.retain(|id, _| id.vm() != Some(gone));
         }
+        let shown = match reply {
+            Ok(Answer::Vm(_, state)) => Some(Shown::Vm(state)),
+            Ok(Answer::Vbd(_, state)) => Some(Shown::Vbd(state)),
+            Ok(Answer::Vif(_, state)) => Some(Shown::Vif(state)),
+            // It is gone, or the host did not answer the daemon: it would have to ask again.
+            _ => None,
+        };
+        self.view.insert(what, shown);
     }
 
     /// At rest, what events have led it to know is what a full listing says.
-    pub fn compare(&self, vms: &[(std::sync::Arc<Vm>, State)]) -> Result<(), Violation> {
-        for (vm, state) in vms.iter().filter(|_| self.mirrors) {
-            let listed = (state.power_state, state.domids.clone());
-            let known = self.view.get(&vm.id);
-            if known.is_none_or(|known| known.as_ref().is_some_and(|known| *known != listed)) {
-                let text = format!("vm {}: events led to {known:?}, a full listing says {listed:?}", vm.id);
+    pub fn compare(&self, listed: Answer) -> Result<(), Violation> {
+        let listed: Vec<(Id, Shown)> = match listed {
+            Answer::Vms(vms) => {
+                vms.into_iter().map(|(vm, state)| (Id::Vm(vm.id.clone()), Shown::Vm(Box::new(state)))).collect()
+            }
+            Answer::Vbds(vbds) => {
+                vbds.into_iter().map(|(vbd, state)| (Id::Vbd(vbd.id.clone()), Shown::Vbd(state))).collect()
+            }
+            Answer::Vifs(vifs) => {
+                vifs.into_iter().map(|(vif, state)| (Id::Vif(vif.id.clone()), Shown::Vif(state))).collect()
+            }
+            other => return Err(Violation::new("calls", format!("a listing was answered {other:?}"))),
+        };
+        for (id, listed) in listed.into_iter().filter(|_| self.mirrors) {
+            let known = self.view.get(&id);
+            // Adding a device or importing it is no event: who has done that knows how it stands.
+            let untold = known.is_none() && matches!(id, Id::Vm(_));
+            if untold || known.is_some_and(|known| known.as_ref().is_some_and(|known| *known != listed)) {
+                let text = format!("{id:?}: events led to {known:?}, a full listing says {listed:?}");
                 return Err(Violation::new("S32", text));
             }
         }

@@ -3,13 +3,13 @@
 use super::effect::straggler_of;
 use super::flight::Owner;
 use super::slot::Job;
+use super::stat::{vbd_state, vif_state};
 use super::timers::{Alarm, AlarmKey, Timers};
 use super::updates::Object;
 use super::{Effects, Machine};
 use crate::backend::{Observation, xc};
 use crate::host::time::MILLISECOND;
 use crate::host::{Canonical, DomId, DomainInfo, Outcome, Reply, Request, ShutdownCode, Token, Uuid};
-use crate::interface::DeviceId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -200,12 +200,12 @@ impl Machine {
         let slot = self.slot(vm);
         let mut changed = Vec::new();
         for vbd in slot.rows.vbds.iter() {
-            if device(before, true, &vbd.id) != device(after, true, &vbd.id) {
+            if vbd_state(Some(before), vbd) != vbd_state(Some(after), vbd) {
                 changed.push(Object::Vbd(slot.id, vbd.id.device.as_str().into()));
             }
         }
         for vif in slot.rows.vifs.iter() {
-            if device(before, false, &vif.id) != device(after, false, &vif.id) {
+            if vif_state(Some(before), vif) != vif_state(Some(after), vif) {
                 changed.push(Object::Vif(slot.id, vif.id.device.as_str().into()));
             }
         }
@@ -215,11 +215,4 @@ impl Machine {
 
 fn known(info: &DomainInfo) -> (Uuid, Option<ShutdownCode>, bool) {
     (info.handle, info.shutdown, info.dying)
-}
-
-/// All that is seen of one device.
-fn device<'a>(seen: &'a Observation, disk: bool, id: &DeviceId) -> (bool, Option<&'a crate::backend::DeviceSeen>) {
-    let active = if disk { &seen.active_vbds } else { &seen.active_vifs };
-    let device = seen.living().find_map(|domain| domain.device(disk, &id.device));
-    (active.contains(&id.device), device)
 }

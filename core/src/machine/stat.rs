@@ -7,7 +7,6 @@ use super::{CallId, Effects, Machine};
 use crate::backend::{DeviceSeen, DomainSeen, Failure, Observation, xc};
 use crate::interface::vm::{BuilderInfo, Console, ConsoleProtocol, DomainType, State};
 use crate::interface::{Answer, Error, Vbd, Vif, VmExtra, vbd, vif};
-use std::sync::Arc;
 
 impl Machine {
     /// Answer from the last look if it still holds, else from one that begins now or next.
@@ -140,20 +139,22 @@ impl Machine {
             }
             Asker::Vbd(call, name) => {
                 let row = slot.rows.vbds.iter().find(|vbd| vbd.id.device == *name);
-                let answer = row.map(|row| Answer::Vbd(row.clone(), slot.vbd_state(row)));
+                let answer = row.map(|row| Answer::Vbd(row.clone(), vbd_state(slot.seen.as_deref(), row)));
                 (*call, answer.ok_or_else(|| gone(format!("vbd.{name}"))))
             }
             Asker::Vif(call, name) => {
                 let row = slot.rows.vifs.iter().find(|vif| vif.id.device == *name);
-                let answer = row.map(|row| Answer::Vif(row.clone(), slot.vif_state(row)));
+                let answer = row.map(|row| Answer::Vif(row.clone(), vif_state(slot.seen.as_deref(), row)));
                 (*call, answer.ok_or_else(|| gone(format!("vif.{name}"))))
             }
             Asker::Vbds(call) => {
-                let all = slot.rows.vbds.iter().map(|row| (row.clone(), slot.vbd_state(row))).collect();
+                let all =
+                    slot.rows.vbds.iter().map(|row| (row.clone(), vbd_state(slot.seen.as_deref(), row))).collect();
                 (*call, Ok(Answer::Vbds(all)))
             }
             Asker::Vifs(call) => {
-                let all = slot.rows.vifs.iter().map(|row| (row.clone(), slot.vif_state(row))).collect();
+                let all =
+                    slot.rows.vifs.iter().map(|row| (row.clone(), vif_state(slot.seen.as_deref(), row))).collect();
                 (*call, Ok(Answer::Vifs(all)))
             }
         })
@@ -223,33 +224,31 @@ fn consoles(domain: &DomainSeen) -> Vec<Console> {
     vnc.into_iter().chain(tty).collect()
 }
 
-impl Slot {
-    fn device(&self, disk: bool, name: &str) -> Option<&DeviceSeen> {
-        self.seen.as_ref()?.living().find_map(|domain| domain.device(disk, name))
+/// A disk as clients see it.
+pub(super) fn vbd_state(seen: Option<&Observation>, row: &Vbd) -> vbd::State {
+    let device = device(seen, true, &row.id.device);
+    vbd::State {
+        active: seen.is_some_and(|seen| seen.active_vbds.contains(&row.id.device)),
+        plugged: device.is_some(),
+        qos_target: device.and_then(|device| device.qos.as_deref()).and_then(vbd::Qos::of_ionice),
+        backend_present: device.and_then(DeviceSeen::disk),
     }
+}
 
-    /// A disk as clients see it.
-    pub(super) fn vbd_state(&self, row: &Arc<Vbd>) -> vbd::State {
-        let device = self.device(true, &row.id.device);
-        vbd::State {
-            active: self.seen.as_ref().is_some_and(|seen| seen.active_vbds.contains(&row.id.device)),
-            plugged: device.is_some(),
-            qos_target: device.and_then(|device| device.qos.as_deref()).and_then(vbd::Qos::of_ionice),
-            backend_present: device.and_then(DeviceSeen::disk),
-        }
+/// A network interface as clients see it.
+pub(super) fn vif_state(seen: Option<&Observation>, row: &Vif) -> vif::State {
+    let device = device(seen, false, &row.id.device);
+    let domid = seen.and_then(|seen| seen.living().next()).map(|domain| domain.info.domid);
+    vif::State {
+        active: seen.is_some_and(|seen| seen.active_vifs.contains(&row.id.device)),
+        plugged: device.is_some(),
+        kthread_pid: device.and_then(|device| device.kthread_pid).unwrap_or(0),
+        media_present: device.is_some(),
+        device: device.and(domid).map(|domid| format!("vif{domid}.{}", row.position)),
+        pvs_rules_active: false,
     }
+}
 
-    /// A network interface as clients see it.
-    pub(super) fn vif_state(&self, row: &Arc<Vif>) -> vif::State {
-        let device = self.device(false, &row.id.device);
-        let domid = self.domain().map(|domain| domain.info.domid);
-        vif::State {
-            active: self.seen.as_ref().is_some_and(|seen| seen.active_vifs.contains(&row.id.device)),
-            plugged: device.is_some(),
-            kthread_pid: device.and_then(|device| device.kthread_pid).unwrap_or(0),
-            media_present: device.is_some(),
-            device: device.and(domid).map(|domid| format!("vif{domid}.{}", row.position)),
-            pvs_rules_active: false,
-        }
-    }
+fn device<'a>(seen: Option<&'a Observation>, disk: bool, name: &str) -> Option<&'a DeviceSeen> {
+    seen?.living().find_map(|domain| domain.device(disk, name))
 }

@@ -260,8 +260,8 @@ impl Run {
                 Ok(())
             }
             Purpose::Task(task) => self.task_stands(task, reply),
-            Purpose::Vm(vm) => {
-                self.watcher.saw(vm, reply);
+            Purpose::Stands(what) => {
+                self.watcher.saw(what, reply.clone());
                 Ok(())
             }
         }
@@ -399,9 +399,10 @@ impl Run {
     fn tidied(&mut self, chore: Chore, reply: Result<Answer, Error>) -> Checked {
         match (chore, reply) {
             (Chore::List, Ok(Answer::Vms(vms))) => {
-                self.watcher.compare(&vms)?;
-                self.listed(&vms)
+                self.listed(&vms)?;
+                self.watcher.compare(Answer::Vms(vms))
             }
+            (Chore::Devices, Ok(listed)) => self.watcher.compare(listed),
             (Chore::Tasks, Ok(Answer::Tasks(tasks))) => {
                 match tasks.iter().find(|task| matches!(task.state, State::Pending(_))) {
                     Some(task) => {
@@ -428,7 +429,7 @@ impl Open {
             Who::Client(_, Some(asked)) => {
                 matches!(asked.action, VmStat | VbdStat | VifStat | VmList | VbdList | VifList)
             }
-            Who::Watcher(Purpose::Vm(_)) | Who::Janitor(Chore::List) => true,
+            Who::Watcher(Purpose::Stands(_)) | Who::Janitor(Chore::List | Chore::Devices) => true,
             _ => false,
         }
     }

@@ -300,11 +300,20 @@ impl Run {
                 self.phase = Phase::Clearing;
                 self.chore(Chore::Tasks, Call::TaskList);
                 self.chore(Chore::List, Call::VmList);
+                self.list_devices();
                 self.clear();
             }
             _ => self.cleared()?,
         }
         Ok(())
+    }
+
+    fn list_devices(&mut self) {
+        for place in 0..self.swarm.shapes.len() {
+            let (id, _) = state::standing(&self.world, &self.shelf, &self.swarm.shapes[place]);
+            self.chore(Chore::Devices, Call::VbdList { id: id.text() });
+            self.chore(Chore::Devices, Call::VifList { id: id.text() });
+        }
     }
 
     fn chore(&mut self, chore: Chore, call: Call) {
