@@ -12,7 +12,7 @@ use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{DomId, Fault, Request};
 use crate::interface::{Error, PowerState};
 use crate::operation::{Operation, plan};
-use crate::recovery::{Goal, Intent, Record, Repair, Verdict, decide};
+use crate::recovery::{Goal, Record, Repair, Verdict, decide};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -190,7 +190,7 @@ impl Machine {
             Verdict::Repair(Repair::Remove | Repair::Rename(_), _) if self.client_rows_in_flight(vm) => false,
             Verdict::Repair(repair, _) if self.may_repair(vm, &repair) => {
                 // Of a reboot that is over the next daemon must know before anybody else does.
-                if overtaken(&Operation::Repair(repair.clone()), self.slot(vm).rows.intent.as_ref()).is_none() {
+                if Operation::Repair(repair.clone()).overtakes(self.slot(vm).rows.intent.as_ref()).is_none() {
                     self.finish_if_well(vm, effects);
                 }
                 self.slot_mut(vm).repairs += 1;
@@ -303,7 +303,7 @@ impl Machine {
             steps.insert(0, MicroOp::VmSetActionRequest(ActionRequest::None).into());
         }
         let counted = steps.iter().filter(|_| !mutant!(TaskExpiresEarly));
-        let expires = counted.map(crate::operation::Step::expiry).sum::<u64>().max(60 * SECOND);
+        let expires = counted.map(crate::operation::Step::expiry).sum();
         let expiry = self.timers.set(self.now.mono.saturating_add(expires), Alarm::Expire(task.0));
         let mut active = self.active(vm, op, Some(task), steps);
         active.expiry = Some(expiry);
@@ -353,7 +353,7 @@ impl Machine {
         let intent = active.op.intent(active.domid, self.now, before);
         let now = self.now;
         let slot = self.slot_mut(vm);
-        let intent = intent.or_else(|| overtaken(&active.op, slot.rows.intent.as_ref()));
+        let intent = intent.or_else(|| active.op.overtakes(slot.rows.intent.as_ref()));
         slot.verdict = None;
         slot.look_wanted = true;
         if let Some(lie) = lie(&active.op, slot.rows.intent.as_ref(), now) {
@@ -484,17 +484,4 @@ impl Machine {
             self.finish_with(vm, task, result, effects);
         }
     }
-}
-
-/// A guest that has stopped by itself is not started again for the sake of a reboot that has made it: from here on
-/// that has come to its end, and it is on record before the domain goes that would tell. So it is of one that is over
-/// and whose VM is repaired before it is settled: somebody else may take its domain meanwhile.
-fn overtaken(op: &Operation, intent: Option<&Intent>) -> Option<Intent> {
-    let reboot = intent.filter(|intent| intent.goal == Goal::Reboot)?;
-    let over = match op {
-        Operation::Repair(Repair::Shutdown) => true,
-        Operation::Repair(_) => reboot.abandoned,
-        _ => false,
-    };
-    over.then(|| Intent { abandoned: true, ..reboot.clone() })
 }

@@ -86,6 +86,16 @@ mod tests {
     }
 
     #[test]
+    fn identities_are_random_but_for_version_and_variant() {
+        let mut entropy = Entropy::new([7; 32]);
+        let drawn: Vec<u128> = (0..200).map(|_| u128::from_be_bytes(entropy.uuid().0)).collect();
+        let (ever, always) = drawn.iter().fold((0, u128::MAX), |(ever, always), one| (ever | one, always & one));
+        let (version, variant) = (0xf << 76, 0b11 << 62);
+        assert_eq!(always, 4 << 76 | 0b10 << 62, "what all have set");
+        assert_eq!(!ever, (version | variant) & !always, "what none has set");
+    }
+
+    #[test]
     fn a_stream_that_is_read_back_goes_on() {
         let mut entropy = Entropy::new([7; 32]);
         for n in 0..200 {

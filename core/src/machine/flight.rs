@@ -115,3 +115,19 @@ pub(crate) const ABORT_PATIENCE: u64 = 20 * SECOND;
 
 /// The same for what a hard power-off ends.
 pub(crate) const POWEROFF_PATIENCE: u64 = 2 * SECOND;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Wait;
+
+    #[test]
+    fn a_wait_may_take_as_long_as_it_is_to_and_a_little_more() {
+        let wait = |until| patience(&Request::Wait(Wait { any: Vec::new(), until }), 7 * SECOND);
+        assert_eq!(wait(7 * SECOND), 10 * SECOND);
+        assert_eq!(wait(1207 * SECOND), 1210 * SECOND);
+        assert_eq!(wait(SECOND), 10 * SECOND, "one that is over");
+        assert_eq!(wait(u64::MAX), u64::MAX);
+        assert_eq!(patience(&Request::ListDomains, 7 * SECOND), 30 * SECOND);
+    }
+}

@@ -79,3 +79,30 @@ impl Observers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_is_kept_under_its_name() {
+        let calls = [
+            (Call::ObserverSetTraceLogDir { string: "/tmp".to_owned() }, "trace_log_dir", "/tmp"),
+            (Call::ObserverSetHostId { string: "host".to_owned() }, "host_id", "host"),
+            (Call::ObserverSetExportInterval { float: 1.5 }, "export_interval", "1.5"),
+            (Call::ObserverSetExportChunkSize { int: 2 }, "export_chunk_size", "2"),
+            (Call::ObserverSetMaxSpans { int: 3 }, "max_spans", "3"),
+            (Call::ObserverSetMaxTraces { int: 4 }, "max_traces", "4"),
+            (Call::ObserverSetMaxDepth { int: 5 }, "max_depth", "5"),
+            (Call::ObserverSetMaxFileSize { int: 6 }, "max_file_size", "6"),
+            (Call::ObserverSetCompressTracingFiles { bool: true }, "compress_tracing_files", "true"),
+        ];
+        let mut observers = Observers::default();
+        for (call, name, value) in calls {
+            assert_eq!(observers.call(&call), Some(Ok(())), "{name}");
+            assert_eq!(observers.settings.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert_eq!(observers.settings.len(), 9);
+        assert_eq!(observers.call(&Call::VmList), None, "no call about observers");
+    }
+}

@@ -284,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn devices_stand_in_the_order_of_their_names() {
+        let (vm, none): (Uuid, Arc<[Arc<Vif>]>) = (Uuid::default(), Arc::default());
+        let vif = |name: &str, mtu| Arc::new(Vif { id: DeviceId::new(vm.text(), name), mtu, ..Vif::default() });
+        let all = [("1", 1), ("0", 2), ("3", 3), ("2", 4), ("0", 5)];
+        let rows = all.into_iter().fold(none, |rows, (name, mtu)| with(&rows, vif(name, mtu), |vif| &vif.id.device));
+        let told: Vec<_> = rows.iter().map(|vif| (vif.id.device.as_str(), vif.mtu)).collect();
+        assert_eq!(told, [("0", 5), ("1", 1), ("2", 4), ("3", 3)], "and the newer takes the place of the older");
+    }
+
+    #[test]
     fn a_record_is_held_to_its_key() {
         let id: Uuid = "04efbb51-2bce-495f-9d86-75fc70ba01e0".parse().unwrap();
         let load = |name: &str, vm: &str, device: &str| {

@@ -325,6 +325,22 @@ mod tests {
         assert_eq!(result, Err(Failure::Refused(Fault::Other("2".to_owned()))), "the first in order");
     }
 
+    #[test]
+    fn a_plan_is_as_far_as_its_steps() {
+        let mut run = Run::new(vec![leaf(1), leaf(2)]);
+        let root = run.next().unwrap();
+        run.begin(root);
+        let first = run.next().unwrap();
+        run.begin(first);
+        assert_eq!([0, 500, 1000].map(|part| run.progress(first, part)), [0, 250, 500]);
+        assert!(!run.is_under_way(first), "no host has been asked anything yet");
+        run.end(first, Ok(()));
+        let second = run.next().unwrap();
+        run.begin(second);
+        assert_eq!([0, 500, 1000].map(|part| run.progress(second, part)), [500, 750, 1000]);
+        assert!(run.is_under_way(second));
+    }
+
     // Change `*running == 0` to `*running <= 1` in `end` and the group ends while its last child runs.
     #[test]
     fn h27_a_group_ends_when_its_last_child_has() {

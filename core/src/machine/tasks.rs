@@ -212,6 +212,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_task_that_was_destroyed_leaves_room_for_another() {
+        let mut tasks = Tasks::new(1);
+        let now = Now { boot: 1, mono: 0, wall: 0 };
+        let [first, second, third] = [(); 3].map(|()| tasks.create("dbg", now, 0));
+        tasks.finish(first, now, Ok(None));
+        assert!(tasks.destroy(first).is_some() && tasks.destroy(first).is_none());
+        assert_eq!(tasks.finish(second, now, Ok(None)), None, "it is the only one");
+        assert_eq!(tasks.finish(third, now, Ok(None)), Some(second));
+    }
+
+    #[test]
+    fn a_trigger_stays_until_its_task_comes_and_there_are_not_too_many() {
+        let (mut tasks, now) = (Tasks::new(1), Now { boot: 1, mono: 0, wall: 0 });
+        (0..2000).for_each(|n| tasks.set_trigger(&format!("{n:04}"), 1));
+        assert_eq!(tasks.triggers.len(), 1024);
+        let last = tasks.create("1999", now, 0);
+        assert!(tasks.cancel_point(last), "at its first");
+        let again = tasks.create("1999", now, 0);
+        assert!(!tasks.cancel_point(again), "only one is meant");
+    }
+
+    #[test]
     fn who_ends_a_task_is_told_which_is_forgotten() {
         let mut tasks = Tasks::new(1);
         let now = Now { boot: 1, mono: 0, wall: 0 };

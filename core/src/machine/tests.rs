@@ -1,5 +1,6 @@
 //! The machine alone, against a host that answers as told.
 
+mod course;
 mod diagnostics;
 mod hazards;
 mod host;

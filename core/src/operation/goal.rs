@@ -23,7 +23,7 @@ impl Operation {
             Operation::Remove => Some(Goal::Remove),
             Operation::Rename(to) => Some(Goal::Rename(*to)),
             Operation::ReplaceVbd(_) | Operation::RemoveVbd(_) | Operation::RemoveVif(_) => None,
-            Operation::ImportMetadata(_) | Operation::CheckState | Operation::Repair(_) => None,
+            Operation::ImportMetadata(_) | Operation::Repair(_) => None,
         }
     }
 
@@ -40,6 +40,21 @@ impl Operation {
             matches!(goal, Goal::Remove | Goal::Rename(_)) || repairs && !mutant!(RestartUncommitted) || begun();
         let domid = domid.filter(|_| !(repairs && mutant!(RestartForgetsDomain)));
         Some(Intent { goal, committed, abandoned: false, domid, boot: now.boot })
+    }
+
+    /// The intent of a reboot that is over when this begins, as it is then to stand.
+    ///
+    /// A guest that has stopped by itself is not started again for the sake of a reboot that has made it: from here on
+    /// that has come to its end, and it is on record before the domain goes that would tell. So it is of one that is
+    /// over and whose VM is repaired before it is settled: somebody else may take its domain meanwhile.
+    pub fn overtakes(&self, intent: Option<&Intent>) -> Option<Intent> {
+        let reboot = intent.filter(|intent| intent.goal == Goal::Reboot)?;
+        let over = match self {
+            Operation::Repair(Repair::Shutdown) => true,
+            Operation::Repair(_) => reboot.abandoned,
+            _ => false,
+        };
+        over.then(|| Intent { abandoned: true, ..reboot.clone() })
     }
 
     /// Whether a domain of its making may hold the VM's disks: it waits until nothing else can.
@@ -148,7 +163,24 @@ mod tests {
         for repair in [Repair::Shutdown, Repair::FinishPoweroff, Repair::FinishSuspend, Repair::FastResume] {
             assert_eq!(Operation::Repair(repair).goal(), None);
         }
-        assert_eq!(Operation::CheckState.goal(), None);
+    }
+
+    #[test]
+    fn a_reboot_is_over_when_its_guest_has_stopped_by_itself() {
+        let intent = |goal, abandoned| Intent { goal, committed: true, abandoned, domid: Some(6), boot: 1 };
+        let over = Some(intent(Goal::Reboot, true));
+        let repair = Operation::Repair;
+        let table = [
+            (repair(Repair::Shutdown), Goal::Reboot, false, over.clone()),
+            (repair(Repair::FastResume), Goal::Reboot, false, None),
+            (repair(Repair::FastResume), Goal::Reboot, true, over),
+            (Operation::Poweroff { timeout: None }, Goal::Reboot, true, None),
+            (repair(Repair::Shutdown), Goal::Start, false, None),
+        ];
+        for (op, goal, abandoned, expected) in table {
+            assert_eq!(op.overtakes(Some(&intent(goal, abandoned))), expected, "{op:?}");
+            assert_eq!(op.overtakes(None), None);
+        }
     }
 
     #[test]
@@ -165,7 +197,7 @@ mod tests {
         for (op, accepts, shown) in table {
             assert_eq!(op.expects(), Some((accepts.as_slice(), shown)), "{op:?}");
         }
-        for op in [Operation::Poweroff { timeout: None }, Operation::Suspend { disk }, Operation::CheckState] {
+        for op in [Operation::Poweroff { timeout: None }, Operation::Suspend { disk }] {
             assert_eq!(op.expects(), None, "{op:?}");
         }
     }

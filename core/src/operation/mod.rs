@@ -71,8 +71,6 @@ pub enum Operation {
     Rename(crate::host::Uuid),
     /// Replace the VM's rows; carried out by the machine between two looks.
     ImportMetadata(Box<crate::interface::Metadata>),
-    /// Look, and do what makes it sensible.
-    CheckState,
     /// What recovery decided.
     Repair(Repair),
 }

@@ -24,7 +24,6 @@ impl Operation {
             Operation::RemoveVif(_) => "VIF_remove",
             Operation::Rename(_) => "VM_rename",
             Operation::ImportMetadata(_) => "VM_import_metadata",
-            Operation::CheckState => "VM_check_state",
             Operation::Repair(repair) => of_repair(repair),
         }
     }

@@ -40,7 +40,6 @@ pub fn plan(op: &Operation, subject: &Subject) -> Vec<Step> {
             let forsake = devices::forsake_unless(subject, stays);
             forsake.into_iter().chain(devices::unflag_missing(subject, metadata)).collect()
         }
-        Operation::CheckState => Vec::new(),
         Operation::Repair(wanted) => repair(wanted, subject),
     }
 }

@@ -271,7 +271,6 @@ fn devices() {
 fn single_steps() {
     shows(Operation::Atomic(Box::new(MicroOp::VmPause)), &full(), "VM_pause");
     shows(Operation::Remove, &full(), "VM_remove");
-    shows(Operation::CheckState, &full(), "");
 }
 
 #[test]
