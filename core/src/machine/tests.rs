@@ -7,3 +7,4 @@ mod host;
 mod late;
 mod refused;
 mod rig;
+mod shown;

@@ -4,9 +4,9 @@ use super::rig::{A, Rig};
 use crate::backend::MicroOp;
 use crate::host::time::{MILLISECOND, SECOND};
 use crate::host::{Entry, Fault, Outcome, Request, Token};
-use crate::interface::{Answer, Call, Vbd, Vif, task, vbd, vif};
+use crate::interface::{Answer, Call, Disk, Vbd, Vif, task, vbd, vif};
 use crate::machine::Input;
-use crate::operation::Operation;
+use crate::operation::{Operation, Step};
 use std::sync::Arc;
 
 fn is_mark(request: &Request) -> bool {
@@ -58,6 +58,31 @@ fn a_mark_of_which_nobody_knows_whether_it_is_durable_is_overruled() {
     let clears = |entry: &Entry| entry.key == format!("intent/{A}") && entry.value.is_none();
     let cleared = |request: &Request| matches!(request, Request::Append(entries) if entries.iter().any(clears));
     assert!(rig.asked.iter().any(cleared), "{:?}", rig.asked);
+}
+
+// Fails when `commit` writes anything else than that its operation is to be finished.
+#[test]
+fn a_commit_is_on_record_before_what_follows_it() {
+    let mut rig = Rig::new(4, &[A]);
+    rig.holds = |request| matches!(request, Request::Append(_)) || request.is_wait();
+    let suspend = Operation::Suspend { disk: Disk::Local("/image".to_owned()) };
+    rig.run(A, suspend, vec![Step::Commit, MicroOp::VmDelay(SECOND).into()]);
+    let [open] = &rig.open[..] else { panic!("one request, not {:?}", rig.open) };
+    let Request::Append(entries) = &open.request else { panic!("an append, not {open:?}") };
+    let [Entry { key, value: Some(value) }] = &entries[..] else { panic!("one record, not {entries:?}") };
+    assert_eq!(*key, format!("intent/{A}"));
+    assert!(value.contains("\"Suspend\"") && value.contains("\"committed\":true"), "{value}");
+}
+
+// Fails when `constructs` forgets a step.
+#[test]
+fn a_client_that_builds_a_domain_step_by_step_is_not_done_after_a_step() {
+    let atomic = |op| Operation::Atomic(Box::new(op));
+    for step in [MicroOp::VmCreate, MicroOp::VmBuild { force: false }, MicroOp::VmCreateDeviceModel { restore: false }]
+    {
+        assert!(atomic(step).constructs());
+    }
+    assert!(!atomic(MicroOp::VmPause).constructs() && !Operation::Start { force: false }.constructs());
 }
 
 // Fails when `domains_listed` asks again at once.

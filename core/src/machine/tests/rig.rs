@@ -38,6 +38,8 @@ pub(super) struct Rig {
     pub(super) domid: Option<DomId>,
     /// Files in each hook directory.
     pub(super) hooks: Vec<String>,
+    /// Nodes that have a value in xenstore.
+    pub(super) nodes: BTreeMap<&'static str, &'static str>,
     replies: BTreeMap<CallId, Result<Answer, Error>>,
     calls: u64,
 }
@@ -77,6 +79,7 @@ impl Rig {
             domains,
             domid: None,
             hooks: Vec::new(),
+            nodes: BTreeMap::new(),
             replies: BTreeMap::new(),
             calls: 0,
         };
@@ -126,11 +129,19 @@ impl Rig {
             Request::FindDomains(vm) => {
                 Reply::Domains(self.domains.iter().filter(|info| info.handle == *vm).cloned().collect())
             }
-            Request::Read(queries) => Reply::Found(queries.iter().map(nothing).collect()),
+            Request::Read(queries) => Reply::Found(queries.iter().map(|query| self.found(query)).collect()),
             Request::Hooks(_) => Reply::Names(self.hooks.clone()),
             Request::Wait(_) => Reply::Held(None, None),
             Request::Storage(StorageCall::List { .. }) => Reply::Names(Vec::new()),
             _ => Reply::Unit,
+        }
+    }
+
+    fn found(&self, query: &Query) -> Found {
+        match query {
+            Query::Value(path) => Found::Value(self.nodes.get(path.as_str()).map(|value| value.to_string())),
+            Query::Children(_) => Found::Children(None),
+            Query::Tree { .. } => Found::Tree(Nodes::default()),
         }
     }
 
@@ -224,14 +235,6 @@ impl Rig {
 
 pub(super) fn vm(id: &str) -> Vm {
     Vm { id: id.to_owned(), ..fixture::vm() }
-}
-
-fn nothing(query: &Query) -> Found {
-    match query {
-        Query::Value(_) => Found::Value(None),
-        Query::Children(_) => Found::Children(None),
-        Query::Tree { .. } => Found::Tree(Nodes::default()),
-    }
 }
 
 fn facts() -> HostFacts {
