@@ -209,7 +209,9 @@ impl Machine {
                 changed.push(Object::Vif(slot.id, vif.id.device.as_str().into()));
             }
         }
-        changed.into_iter().for_each(|id| self.updates.add(id));
+        if !mutant!(DeviceChangeUntold) {
+            changed.into_iter().for_each(|id| self.updates.add(id));
+        }
     }
 }
 

@@ -82,7 +82,7 @@ mutants! {
     UnrecordedDestroyed "unrecorded-destroyed" of "law 10": "a complete domain without record is destroyed";
     DuplicateStays "duplicate-stays" of "H37": "what stands beside a VM's domain stays";
     PoweroffWaits "poweroff-waits" of "law 11": "a hard power-off waits for what runs";
-    TaskExpiresEarly "task-expires-early" of "H65": "a task has a minute, whatever its steps are";
+    TaskExpiresEarly "task-expires-early" of "H65": "a task has no time for its steps";
     CancelWithoutAbort "cancel-without-abort" of "law 11": "a cancellation does not abort what is in flight";
     StatFromOldLook "stat-from-old-look" of "law 12": "VM.stat answers from the last look though a bit is set";
     GlanceJoined "glance-joined" of "law 12": "who asks joins a look that began before";
@@ -122,6 +122,7 @@ mutants! {
     StartUnpauses "start-unpauses" of "S25": "a start lets its guest run";
     RunningRemoved "running-removed" of "S19": "the records of a running VM are removed";
     SecondChangeLost "second-change-lost" of "S32": "an object that changes again gets no new number";
+    DeviceChangeUntold "device-change-untold" of "S32": "clients are told nothing of what has changed about a device";
     ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
     MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";
     PoweroffForgotten "poweroff-forgotten" of "H40": "the repair of a power-off deletes the intent that asks for it"

@@ -15,4 +15,4 @@ pub use record::Record;
 pub use verdict::{Repair, Sensible, Verdict};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,4 +4,4 @@ mod convergence;
 mod crashes;
 mod hazards;
 mod stops;
-mod world;
+pub(crate) mod world;

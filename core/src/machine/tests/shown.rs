@@ -1,10 +1,14 @@
 //! How a VM is shown: what a look reads, as clients see it.
 
 use super::rig::{A, Rig};
+use crate::backend::Observation;
 use crate::host::DomainInfo;
+use crate::interface::dynamic::Id;
 use crate::interface::vm::{Console, ConsoleProtocol, DomainType, State};
-use crate::interface::{Answer, Call, PowerState};
+use crate::interface::{Answer, Call, PowerState, Vbd, Vif, vbd, vif};
 use crate::machine::Input;
+use crate::recovery::tests::world::{grown, plugged};
+use std::sync::Arc;
 
 #[test]
 fn a_vm_is_shown_as_its_domain_is() {
@@ -53,4 +57,33 @@ fn a_vm_is_shown_as_its_domain_is() {
     rig.tell(Input::Everything);
     let Answer::Vm(_, state) = rig.ask(Call::VmStat { id: A.to_owned() }) else { panic!("how a vm stands") };
     assert_eq!(state.consoles[1].path, "/dev/pts/4");
+}
+
+// Fails when `signal_difference` compares anything else of a device than what clients see of it: after a reboot
+// another domain has it, and so the host's interface has another name.
+#[test]
+fn clients_are_told_of_each_device_that_looks_different() {
+    let mut rig = Rig::new(4, &[A]);
+    for disk in ["xvda", "xvdb"] {
+        rig.ask(Call::VbdAdd { vbd: Arc::new(Vbd { id: vbd::Id::new(A, disk), ..Vbd::default() }) });
+    }
+    for nic in ["0", "1"] {
+        rig.ask(Call::VifAdd { vif: Arc::new(Vif { id: vif::Id::new(A, nic), ..Vif::default() }) });
+    }
+    let seen = |domid, devices: &[(&'static str, &str)]| {
+        let mut domain = grown(A.parse().unwrap(), domid);
+        domain.devices = devices.iter().map(|(kind, name)| plugged(kind, name)).collect();
+        Observation { domains: vec![domain], ..Observation::default() }
+    };
+    let mut told = |before: &Observation, after: &Observation| {
+        let (vm, last) = (rig.place(A), rig.machine.updates.last());
+        rig.machine.signal_difference(vm, Some(before), after);
+        rig.machine.updates.get(last).map_or_else(Vec::new, |(_, ids, _)| ids)
+    };
+    let whole = seen(7, &[("vbd", "xvda"), ("vif", "0")]);
+    let (vm, disk, nic) = (Id::Vm(A.to_owned()), |name| Id::Vbd(vbd::Id::new(A, name)), Id::Vif(vif::Id::new(A, "0")));
+    assert_eq!(told(&whole, &whole), []);
+    assert_eq!(told(&whole, &seen(7, &[("vbd", "xvda")])), [vm.clone(), nic.clone()]);
+    assert_eq!(told(&whole, &seen(7, &[("vbd", "xvdb"), ("vif", "0")])), [vm.clone(), disk("xvda"), disk("xvdb")]);
+    assert_eq!(told(&whole, &seen(8, &[("vbd", "xvda"), ("vif", "0")])), [vm, nic]);
 }

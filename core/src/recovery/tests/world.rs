@@ -576,7 +576,7 @@ pub(super) fn unbuilt(handle: Uuid, domid: DomId) -> DomainSeen {
 }
 
 /// A complete one that has run for a while.
-pub(super) fn grown(handle: Uuid, domid: DomId) -> DomainSeen {
+pub(crate) fn grown(handle: Uuid, domid: DomId) -> DomainSeen {
     let mut domain = unbuilt(handle, domid);
     domain.introduced = true;
     domain.info.paused = false;
@@ -585,7 +585,7 @@ pub(super) fn grown(handle: Uuid, domid: DomId) -> DomainSeen {
     domain
 }
 
-pub(super) fn plugged(kind: &'static str, name: &str) -> DeviceSeen {
+pub(crate) fn plugged(kind: &'static str, name: &str) -> DeviceSeen {
     DeviceSeen {
         kind: kind.into(),
         devid: 0,
