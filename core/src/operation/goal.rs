@@ -166,6 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn who_makes_a_domain_or_an_image_waits_for_what_came_before() {
+        let (disk, atomic) = (Disk::Local("/image".into()), |op| Operation::Atomic(Box::new(op)));
+        let table = [
+            (Operation::Start { force: false }, true, false),
+            (Operation::Reboot { timeout: None }, true, false),
+            (Operation::Resume { disk: disk.clone() }, true, false),
+            (Operation::Repair(Repair::Restart { delay: 0 }), true, false),
+            (atomic(MicroOp::VmCreate), true, false),
+            (Operation::Suspend { disk: disk.clone() }, false, true),
+            (atomic(MicroOp::VmSave(disk)), false, true),
+            (Operation::Poweroff { timeout: None }, false, false),
+            (atomic(MicroOp::VmPause), false, false),
+        ];
+        for (op, makes_domain, saves) in table {
+            assert_eq!((op.makes_domain(), op.saves()), (makes_domain, saves), "{op:?}");
+        }
+    }
+
+    #[test]
     fn a_reboot_is_over_when_its_guest_has_stopped_by_itself() {
         let intent = |goal, abandoned| Intent { goal, committed: true, abandoned, domid: Some(6), boot: 1 };
         let over = Some(intent(Goal::Reboot, true));
