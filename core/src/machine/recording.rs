@@ -136,3 +136,18 @@ impl Replay {
         if same { Ok(()) } else { Err(Differs::Effects(self.effects.clone())) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Request;
+
+    #[test]
+    fn effects_have_the_hash_of_what_they_are_and_of_their_order() {
+        let ask = |effect| Effect::Do { effect: EffectId(effect), request: Request::ListDomains, deadline: 7 };
+        let all = [vec![], vec![ask(1)], vec![ask(2)], vec![ask(1), ask(2)], vec![ask(2), ask(1)]];
+        let distinct: std::collections::BTreeSet<u64> = all.iter().map(|effects| hash(effects)).collect();
+        assert_eq!(distinct.len(), all.len());
+        assert_eq!(hash(&all[3]), hash(&[ask(1), ask(2)]));
+    }
+}
