@@ -123,10 +123,6 @@ impl Watcher {
 
     /// How a VM or a device stands.
     pub fn saw(&mut self, what: Id, reply: Result<Answer, Error>) {
-        if let (Id::Vm(gone), Err(Error::DoesNotExist(..))) = (&what, &reply) {
-            // Its devices have gone with it.
-            self.view.retain(|id, _| id.vm() != Some(gone));
-        }
         let shown = match reply {
             Ok(Answer::Vm(_, state)) => Some(Shown::Vm(state)),
             Ok(Answer::Vbd(_, state)) => Some(Shown::Vbd(state)),
@@ -135,6 +131,16 @@ impl Watcher {
             _ => None,
         };
         self.view.insert(what, shown);
+    }
+
+    /// A record is removed, which is no event: who has done that knows. What comes under its name is another.
+    pub fn removed(&mut self, key: &str) {
+        let Some((vm, row)) = key.strip_prefix("VM/").and_then(|row| row.split_once('/')) else { return };
+        self.view.retain(|id, _| match (id, row.split_once('.')) {
+            (Id::Vbd(id), Some(("vbd", name))) | (Id::Vif(id), Some(("vif", name))) => id.vm != vm || id.device != name,
+            (Id::Vbd(id) | Id::Vif(id), None) => id.vm != vm,
+            _ => true,
+        });
     }
 
     /// At rest, what events have led it to know is what a full listing says.

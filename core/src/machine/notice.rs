@@ -184,9 +184,6 @@ impl Machine {
         if !matches!(outcome, Outcome::Ok(_)) {
             slot.watched = None;
         }
-        if mutant!(WatchGap) {
-            return;
-        }
         self.want_look(vm, effects);
     }
 

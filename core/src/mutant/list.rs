@@ -59,7 +59,6 @@ mutants! {
     FailedRebootStarts "failed-reboot-starts" of "law 4": "a reboot that has failed is tried again for ever";
     RebootAfterBoot "reboot-after-boot" of "law 4": "an intent of before the host's reboot starts its VM";
     IntentStays "intent-stays" of "law 4": "an intent whose deletion was refused is taken for deleted";
-    WatchGap "watch-gap" of "law 5": "no look when a watch stands: what changed between look and watch is missed";
     LostNoticesForgotten "lost-notices-forgotten" of "H20": "no look when notices may have been lost";
     GoneNotNoticed "gone-not-noticed" of "law 5": "a domain that has left the list is not looked for";
     LastComesFirst "last-comes-first" of "law 6": "of what waits on a VM the last begins first";
@@ -122,6 +121,7 @@ mutants! {
     StartUnpauses "start-unpauses" of "S25": "a start lets its guest run";
     RunningRemoved "running-removed" of "S19": "the records of a running VM are removed";
     SecondChangeLost "second-change-lost" of "S32": "an object that changes again gets no new number";
+    NumberTakenOver "number-taken-over" of "H50": "a domain takes a number whose last domain has back ends still";
     DeviceChangeUntold "device-change-untold" of "S32": "clients are told nothing of what has changed about a device";
     ResumedBySize "resumed-by-size" of "S15": "a resumed guest's target is the size that it had, not the target that it had";
     MediumOpenedTwice "medium-opened-twice" of "S15": "an emulated drive's back end names its medium, which QEMU opens a second time";

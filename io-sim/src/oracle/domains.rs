@@ -105,7 +105,10 @@ impl Domains {
     /// names it, which would be nobody's then.
     pub fn destroys(&self, domid: DomId, world: &World) -> Checked {
         let Some(domain) = world.hypervisor().get(domid).filter(|_| self.place(domid).is_some()) else { return Ok(()) };
-        if domain.info.handle.is_tombstone() || !world.store().exists(&format!("/local/domain/{domid}/vm")) {
+        // What another had that number for does not name it.
+        let named = world.store().value(&format!("/local/domain/{domid}/vm"));
+        let own = format!("/vm/{}", domain.info.handle);
+        if domain.info.handle.is_tombstone() || named.is_none_or(|named| *named != own) {
             return Ok(());
         }
         Err(Violation::new("law 10", format!("domain {domid} has its vm's name while it is destroyed")))

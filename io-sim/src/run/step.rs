@@ -290,6 +290,9 @@ impl Run {
     pub(super) fn read_records(&mut self) -> Checked {
         for key in self.journal.take_changed() {
             self.shelf.changed(&key, self.journal.records())?;
+            if !self.journal.records().contains_key(&key) {
+                self.watcher.removed(&key);
+            }
         }
         self.finished();
         self.shelf.move_epochs(&mut self.world, &self.swarm.shapes);

@@ -1,8 +1,9 @@
 //! VM.create: the record, the empty domain, its xenstore trees.
 
+use super::process::internal;
 use super::{guest, overhead, paths, platform};
 use crate::backend::{Change, Context, ExtraChange, Failure, Host, Product};
-use crate::host::{Batch, DomId, DomainAct, DomainSpec, Flavour, Now, Perms, Reply, Request};
+use crate::host::{Batch, DomId, DomainAct, DomainSpec, Flavour, Guard, Now, Perms, Reply, Request};
 use crate::interface::extra::{DomainConfig, EmulationFlag, MiscFlag, Profile};
 use crate::interface::vm::{BuilderInfo, Firmware, PvInfo};
 use crate::interface::{Error, Vm, VmExtra};
@@ -10,6 +11,9 @@ use std::sync::Arc;
 
 /// Xen's own limit.
 const MOST_VCPUS: u32 = 8192;
+
+/// Domain numbers that are tried.
+const MOST_NUMBERS: usize = 8;
 
 /// Make the domain, paused and without memory.
 ///
@@ -33,23 +37,37 @@ pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
         host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
     }
     let identity = host.uuid().await?;
-    let domid = match host.request(Request::CreateDomain(spec)).await? {
-        Reply::Domain(domid) => domid,
-        other => return Err(super::process::internal(format!("host answered create with {other:?}"))),
-    };
-    if suspended.is_none() && mutant!(RecordAfterDomain) {
-        host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
+    for _ in 0..MOST_NUMBERS {
+        let domid = match host.request(Request::CreateDomain(spec.clone())).await? {
+            Reply::Domain(domid) => domid,
+            other => return Err(internal(format!("host answered create with {other:?}"))),
+        };
+        if suspended.is_none() && mutant!(RecordAfterDomain) {
+            host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
+        }
+        let size = Size::of(context, &extra, kind);
+        host.domain(domid, DomainAct::SetMaxMem(size.reserved)).await?;
+        let mut batch = Batch::new();
+        untouched(&mut batch, domid);
+        domain_tree(&mut batch, context, domid, &extra, kind)?;
+        vm_tree(&mut batch, context, domid, host.started().mono);
+        let domain = paths::domain(domid);
+        batch.write(paths::below(&domain, "memory/initial-target"), size.target.to_string());
+        batch.write(paths::below(&domain, "unique-domain-id"), &identity);
+        if host.store(batch).await? {
+            return Ok(Product::Domain(domid));
+        }
+        host.domain(domid, DomainAct::Destroy).await?;
     }
-    let size = Size::of(context, &extra, kind);
-    host.domain(domid, DomainAct::SetMaxMem(size.reserved)).await?;
-    let mut batch = Batch::new();
-    domain_tree(&mut batch, context, domid, &extra, kind)?;
-    vm_tree(&mut batch, context, domid, host.started().mono);
-    let domain = paths::domain(domid);
-    batch.write(paths::below(&domain, "memory/initial-target"), size.target.to_string());
-    batch.write(paths::below(&domain, "unique-domain-id"), identity);
-    host.store(batch).await?;
-    Ok(Product::Domain(domid))
+    Err(internal(format!("back ends of earlier domains still have the {MOST_NUMBERS} domain numbers that xen gave")))
+}
+
+/// A number that comes again while back ends of its last domain stand is passed over: only those say what is still to be
+/// released for that one.
+fn untouched(batch: &mut Batch, domid: DomId) {
+    for kind in super::device::KINDS.into_iter().filter(|_| !mutant!(NumberTakenOver)) {
+        batch.guard(Guard::Absent(paths::backends(kind, domid)));
+    }
 }
 
 /// KiB that the domain gets.
@@ -113,7 +131,7 @@ pub(crate) fn fresh_extra(vm: &Vm, now: Now) -> VmExtra {
 /// What the hypervisor is told of the domain to be.
 fn spec(context: &Context, extra: &VmExtra, kind: &BuilderInfo) -> Result<DomainSpec, Failure> {
     let (vm, facts, platform) = (&context.vm, &context.facts, &extra.platformdata);
-    let refuse = |what: &str| Err(super::process::internal(format!("this host cannot run {what}")));
+    let refuse = |what: &str| Err(internal(format!("this host cannot run {what}")));
     let flavour = guest::flavour(kind);
     let container = flavour != Flavour::Pv;
     if container && !facts.hvm {

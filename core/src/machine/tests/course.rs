@@ -18,6 +18,18 @@ fn start(rig: &mut Rig) {
     rig.task(Call::VmStart { id: A.to_owned(), paused: false });
 }
 
+// Fails when `handle` takes a clock as it is.
+#[test]
+fn a_clock_that_goes_backwards_within_a_boot_stands_still() {
+    let mut rig = Rig::new(4, &[A]);
+    let late = rig.mono + 5 * SECOND;
+    for (mono, taken) in [(late, late), (late - SECOND, late), (late + SECOND, late + SECOND)] {
+        rig.mono = mono;
+        rig.tell(Input::Tick);
+        assert_eq!(rig.machine.now.mono, taken);
+    }
+}
+
 // Fails when `end_subtask` takes nanoseconds for what is shown.
 #[test]
 fn a_step_is_shown_with_the_seconds_that_it_took() {

@@ -7,7 +7,7 @@ use crate::host::time::SECOND;
 use crate::host::{DomainAct, DomainInfo, Entry, Fault, Now, Outcome, Reply, Request, StorageCall, Token, Uuid};
 use crate::interface::extra::QemuFrontend;
 use crate::interface::{Answer, Call, Disk, Error, PowerState, Vbd, Vif, Vm, vbd, vif};
-use crate::machine::{Input, Machine, TaskId};
+use crate::machine::{Effects, Input, Machine, TaskId};
 use crate::operation::{Operation, Step};
 use std::sync::Arc;
 
@@ -105,6 +105,15 @@ fn h20_lost_notices_have_everything_looked_at_and_watched_anew() {
     rig.tell(Input::Everything);
     assert!(looks_at(&rig, A) && looks_at(&rig, B), "{:?}", rig.asked);
     assert!(rig.asked.contains(&Request::Watch(Token::DOMAINS, Vec::new())));
+}
+
+// Fails when `watching` looks no more: what its guest does between a look and the watch is heard of by nobody.
+#[test]
+fn h18_a_vm_is_looked_at_once_more_when_its_watch_stands() {
+    let (mut rig, mut effects) = (Rig::new(4, &[A]), Effects::new());
+    let vm = rig.place(A);
+    rig.machine.watching(vm, Outcome::Ok(Reply::Unit), &mut effects);
+    assert!(rig.machine.slot(vm).look_wanted && !rig.machine.is_at_rest());
 }
 
 // Fails when `rename` leaves the old identity in `by_id`.

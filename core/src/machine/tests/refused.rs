@@ -4,6 +4,9 @@ use super::rig::{A, B, Rig, vm};
 use crate::interface::{Call, Vbd, Vif, Vm, vbd, vif};
 use std::sync::Arc;
 
+/// Makes another VM of one.
+type Change = fn(&mut Vm);
+
 /// What the machine says to a call that it should refuse at once; nothing if it does not refuse.
 fn refusal(call: Call) -> Option<String> {
     let mut rig = Rig::new(4, &[A]);
@@ -31,12 +34,12 @@ fn a_device_is_called_by_what_a_path_may_hold() {
 
 #[test]
 fn a_vm_that_no_host_could_build_is_refused() {
-    let add = |change: fn(&mut Vm)| {
+    let add = |change: Change| {
         let mut config = vm(B);
         change(&mut config);
         refusal(Call::VmAdd { vm: Arc::new(config) })
     };
-    let good: [fn(&mut Vm); 4] = [
+    let good: [Change; 4] = [
         |vm| (vm.memory_dynamic_min, vm.memory_dynamic_max, vm.memory_static_max) = (0, 0, 0),
         |vm| (vm.memory_dynamic_min, vm.memory_dynamic_max) = (5, 5),
         |vm| vm.vcpu_max = 0,
@@ -44,7 +47,7 @@ fn a_vm_that_no_host_could_build_is_refused() {
     ];
     good.into_iter().for_each(|change| assert_eq!(add(change), None));
     let sizes = "memory sizes are not 0 <= dynamic_min <= dynamic_max bytes";
-    let bad: [(fn(&mut Vm), &str); 5] = [
+    let bad: [(Change, &str); 5] = [
         (|vm| vm.memory_static_max = -1, sizes),
         (|vm| vm.memory_dynamic_min = -1, sizes),
         (|vm| (vm.memory_dynamic_min, vm.memory_dynamic_max) = (6, 5), sizes),

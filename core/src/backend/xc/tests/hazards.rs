@@ -442,6 +442,20 @@ fn h50_a_number_that_is_another_vms_by_now_is_left_alone() {
     assert_eq!(error(world.run(MicroOp::VbdPlug("xvdb".to_owned()))), gone);
 }
 
+// Fails when `create` does not require that no back end of the number's last domain stands.
+#[test]
+fn h50_a_number_whose_last_domain_is_not_cleaned_up_is_not_used() {
+    let mut world = plain(pv());
+    let left = "/local/domain/0/backend/vbd/7/51712/node";
+    world.write(left, "/dev/loop3");
+    // This host has no other number to give.
+    let failed = error(world.run(MicroOp::VmCreate)).to_string();
+    assert!(failed.contains("back ends of earlier domains still have the 8 domain numbers"), "{failed}");
+    assert_eq!((world.domains.len(), world.get(left)), (0, Some("/dev/loop3")));
+    world.remove("/local/domain/0/backend/vbd/7");
+    world.ok(MicroOp::VmCreate);
+}
+
 // Fails when `tear_down` does not ask whose a number is that only `/vm/<uuid>/domains` still names.
 #[test]
 fn h50_remains_whose_number_is_reused_are_only_unlisted() {
