@@ -17,6 +17,8 @@ use xenops_core::machine::{CallId, Effect, EffectId, Input};
 
 /// Something that the machine asked of its host.
 pub(super) struct Ask {
+    /// Its number in the recording.
+    pub(super) effect: EffectId,
     /// For which VM.
     pub(super) vm: Option<Uuid>,
     pub(super) request: Request,
@@ -116,7 +118,8 @@ impl Reader {
             match effect {
                 Effect::Do { effect, request, .. } => {
                     self.numbers.insert(*effect, self.asks.len());
-                    self.asks.push(Ask { vm: life.machine().subject(*effect), request: request.clone() });
+                    let vm = life.machine().subject(*effect);
+                    self.asks.push(Ask { effect: *effect, vm, request: request.clone() });
                 }
                 Effect::Reply { call, reply: Ok(Answer::TaskId(task)) } => {
                     self.tasks.insert(task.clone(), *call);

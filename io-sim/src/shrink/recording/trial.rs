@@ -140,7 +140,7 @@ impl Trial<'_> {
             match effect {
                 Effect::Do { effect, request, deadline } => {
                     let vm = self.life.machine().subject(*effect);
-                    self.open.push((*effect, Ask { vm, request: request.clone() }));
+                    self.open.push((*effect, Ask { effect: *effect, vm, request: request.clone() }));
                     self.flights.depart(*effect, *deadline);
                 }
                 Effect::Abort { effect, deadline } => self.flights.hasten(*effect, *deadline),
@@ -174,10 +174,12 @@ impl Trial<'_> {
         })
     }
 
-    /// The request in flight that is this one, or, where none is, this one but for numbers.
+    /// The request in flight that is this one, of several the one with its number; where none is, this one but for
+    /// numbers.
     fn asked(&self, ask: &Ask) -> Option<EffectId> {
         let of_vm = || self.open.iter().filter(|(_, open)| open.vm == ask.vm);
-        let same = of_vm().find(|(_, open)| open.request == ask.request);
+        let same = || of_vm().filter(|(_, open)| open.request == ask.request);
+        let own = same().find(|(effect, _)| *effect == ask.effect).or_else(|| same().next());
         let alike = || {
             let text = masked(&format!("{:?}", ask.request));
             let kind = std::mem::discriminant(&ask.request);
@@ -185,7 +187,7 @@ impl Trial<'_> {
                 std::mem::discriminant(&open.request) == kind && masked(&format!("{:?}", open.request)) == text
             })
         };
-        same.or_else(alike).map(|(effect, _)| *effect)
+        own.or_else(alike).map(|(effect, _)| *effect)
     }
 
     /// This request ends.
