@@ -130,6 +130,7 @@ impl Machine {
     /// What somebody asked, from the last look.
     fn tell(&self, vm: u64, asker: &Asker) -> Option<(CallId, Result<Answer, Error>)> {
         let slot = self.slot(vm);
+        let seen = slot.seen.as_deref();
         let gone = |what: String| Error::does_not_exist("VM", format!("{}/{what}", slot.text));
         Some(match asker {
             Asker::List(_) => return None,
@@ -139,22 +140,20 @@ impl Machine {
             }
             Asker::Vbd(call, name) => {
                 let row = slot.rows.vbds.iter().find(|vbd| vbd.id.device == *name);
-                let answer = row.map(|row| Answer::Vbd(row.clone(), vbd_state(slot.seen.as_deref(), row)));
+                let answer = row.map(|row| Answer::Vbd(row.clone(), vbd_state(seen, row)));
                 (*call, answer.ok_or_else(|| gone(format!("vbd.{name}"))))
             }
             Asker::Vif(call, name) => {
                 let row = slot.rows.vifs.iter().find(|vif| vif.id.device == *name);
-                let answer = row.map(|row| Answer::Vif(row.clone(), vif_state(slot.seen.as_deref(), row)));
+                let answer = row.map(|row| Answer::Vif(row.clone(), vif_state(seen, row)));
                 (*call, answer.ok_or_else(|| gone(format!("vif.{name}"))))
             }
             Asker::Vbds(call) => {
-                let all =
-                    slot.rows.vbds.iter().map(|row| (row.clone(), vbd_state(slot.seen.as_deref(), row))).collect();
+                let all = slot.rows.vbds.iter().map(|row| (row.clone(), vbd_state(seen, row))).collect();
                 (*call, Ok(Answer::Vbds(all)))
             }
             Asker::Vifs(call) => {
-                let all =
-                    slot.rows.vifs.iter().map(|row| (row.clone(), vif_state(slot.seen.as_deref(), row))).collect();
+                let all = slot.rows.vifs.iter().map(|row| (row.clone(), vif_state(seen, row))).collect();
                 (*call, Ok(Answer::Vifs(all)))
             }
         })

@@ -73,8 +73,9 @@ pub fn nightly() -> Vec<Named> {
     all.push(named("3 VMs: start, shutdown, a crash", scope(3, Guest::Pv, &["start", "shutdown"], ONE_CRASH)));
     all.push(named("2 VMs: the five, a crash", scope(2, Guest::Pv, &FIVE, ONE_CRASH)));
     all.push(named("2 VMs: start, shutdown, any one", scope(2, Guest::Pv, &["start", "shutdown"], ANY_ONE)));
-    let checked = named("2 VMs: start, shutdown, a crash", scope(2, Guest::Pv, &["start", "shutdown"], ONE_CRASH));
-    all.push(Named { name: format!("{}; all that is put off tried", checked.name), checks: true, ..checked });
+    let checked = scope(2, Guest::Pv, &["start", "shutdown"], ONE_CRASH);
+    let name = "2 VMs: start, shutdown, a crash; all that is put off tried";
+    all.push(Named { checks: true, ..named(name, checked) });
     all
 }
 
@@ -144,8 +145,7 @@ impl Run {
         let limits = Limits { time: self.time, shard: self.shard, ..Limits::none() };
         let (as_json, log, shard) = (self.as_json, self.log.clone(), self.shard);
         Box::new(move || {
-            let search = Search::new(&scope, limits).telling(&name);
-            let found = if checks { search.checking() } else { search }.run();
+            let found = Search::new(&scope, limits).telling(&name).checking(checks).run();
             tell(&name, &found, as_json);
             if let (Some(log), true) = (log, found.is_complete()) {
                 note(&log, &name, shard, &found);
@@ -219,7 +219,7 @@ fn note(log: &std::path::Path, name: &str, shard: (u64, u64), found: &Found) {
 /// How many states there are with the reduction and without, where both have the same end states.
 pub fn same_ends(scope: &Scope) -> Result<(u64, u64), String> {
     let unreduced = Scope { unreduced: true, ..scope.clone() };
-    let some = Search::new(scope, Limits::none()).checking().run();
+    let some = Search::new(scope, Limits::none()).checking(true).run();
     let all = Search::new(&unreduced, Limits::none()).run();
     for found in [&some, &all] {
         if let Some((violation, _)) = &found.violation {

@@ -139,8 +139,7 @@ pub fn explore(options: &Options) -> Result<bool, String> {
         return told_again(options, &scope, &replay::parse(choices)?);
     }
     let limits = Limits { states: options.max_states, time, shard: options.shard };
-    let search = Search::new(&scope, limits).telling(scope.to_string());
-    let found = if options.check { search.checking() } else { search }.run();
+    let found = Search::new(&scope, limits).telling(scope.to_string()).checking(options.check).run();
     if !options.json {
         println!("{}", found.line());
         found.ends.iter().for_each(|(ends, states)| println!("  {states:>8}  {}", ends.join(" | ")));

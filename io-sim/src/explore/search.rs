@@ -113,9 +113,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The same, looking each time whether what is put off commutes with what is tried.
-    pub fn checking(self) -> Search<'a> {
-        Search { checks: true, ..self }
+    /// The same, looking each time whether what is put off commutes with what is tried, if that is wanted.
+    pub fn checking(self, checks: bool) -> Search<'a> {
+        Search { checks, ..self }
     }
 
     /// The same, telling each minute on standard error how far it is.

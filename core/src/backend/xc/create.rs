@@ -37,6 +37,7 @@ pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
         host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
     }
     let identity = host.uuid().await?;
+    let size = Size::of(context, &extra, kind);
     for _ in 0..MOST_NUMBERS {
         let domid = match host.request(Request::CreateDomain(spec.clone())).await? {
             Reply::Domain(domid) => domid,
@@ -45,7 +46,6 @@ pub(super) async fn create(host: &Host) -> Result<Product, Failure> {
         if suspended.is_none() && mutant!(RecordAfterDomain) {
             host.change(Change::Extra(ExtraChange::Create(extra.clone()))).await?;
         }
-        let size = Size::of(context, &extra, kind);
         host.domain(domid, DomainAct::SetMaxMem(size.reserved)).await?;
         let mut batch = Batch::new();
         untouched(&mut batch, domid);

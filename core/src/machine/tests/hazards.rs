@@ -1,6 +1,6 @@
 //! Hazards of the manual's list that hold by the machine's shape, by their numbers.
 
-use super::rig::{A, B, C, Open, Rig, vm};
+use super::rig::{A, B, C, Open, Rig, domain, vm};
 use crate::backend::xc::create::fresh_extra;
 use crate::backend::{Hook, MicroOp};
 use crate::host::time::SECOND;
@@ -28,6 +28,13 @@ fn delays() -> Operation {
     Operation::Atomic(Box::new(MicroOp::VmDelay(SECOND)))
 }
 
+/// Records of a VM of which one cannot be used.
+fn unusable() -> Vec<Entry> {
+    let config = serde_json::to_string(&vm(A)).unwrap();
+    let records = [(format!("VM/{A}/config"), config), (format!("extra/{A}"), "{".to_owned())];
+    records.map(|(key, value)| Entry { key, value: Some(value) }).to_vec()
+}
+
 fn disk(id: &str, device: &str) -> Arc<Vbd> {
     let backend = Some(Disk::Vdi("sr/disk".to_owned()));
     Arc::new(Vbd { id: vbd::Id::new(id, device), backend, ..Vbd::default() })
@@ -35,21 +42,6 @@ fn disk(id: &str, device: &str) -> Arc<Vbd> {
 
 fn rename(rig: &mut Rig, from: &str, to: &str) {
     rig.call(Call::DebugTrigger { cmd: "rename".to_owned(), args: vec![from.to_owned(), to.to_owned()] });
-}
-
-fn domain(id: &str) -> DomainInfo {
-    DomainInfo {
-        domid: 7,
-        handle: uuid(id),
-        paused: false,
-        dying: false,
-        shutdown: None,
-        hvm: false,
-        total_pages: 1,
-        max_pages: 1,
-        cpu_time: 1,
-        vcpus: 1,
-    }
 }
 
 // Fails when `ask` sends each change of a record at once: the later one is of what the record was before the earlier.
@@ -366,18 +358,13 @@ fn an_identity_in_capital_letters_is_that_of_the_same_vm() {
 // Fails when `decide` of the machine leaves a power-off unfinished for a record that cannot be used.
 #[test]
 fn a_power_off_is_finished_whatever_records_cannot_be_used() {
-    let config = serde_json::to_string(&super::rig::vm(A)).unwrap();
     let now = Now { boot: 1, ..Now::default() };
     let intent = Operation::Poweroff { timeout: None }.intent(Some(7), now, None).map(|mut intent| {
         intent.committed = true;
         serde_json::to_string(&intent).unwrap()
     });
-    let records = [
-        Entry { key: format!("VM/{A}/config"), value: Some(config) },
-        Entry { key: format!("extra/{A}"), value: Some("{".to_owned()) },
-        Entry { key: format!("intent/{A}"), value: intent },
-    ];
-    let rig = Rig::opened(4, records.to_vec(), vec![domain(A)]);
+    let records = unusable().into_iter().chain([Entry { key: format!("intent/{A}"), value: intent }]);
+    let rig = Rig::opened(4, records.collect(), vec![domain(A)]);
     assert!(rig.asked.contains(&Request::Domain(7, DomainAct::Destroy)), "{:?}", rig.asked);
 }
 
@@ -446,11 +433,8 @@ fn a_removal_of_which_nobody_knows_whether_it_is_done_leaves_no_mark() {
 // Fails when `decide` of the machine does not ask whether a record of the VM cannot be used.
 #[test]
 fn a_vm_of_which_a_record_cannot_be_used_is_left_as_it_is() {
-    let config = serde_json::to_string(&super::rig::vm(A)).unwrap();
-    let records = [(format!("VM/{A}/config"), config), (format!("extra/{A}"), "{".to_owned())];
-    let records = records.map(|(key, value)| Entry { key, value: Some(value) });
     let half_built = DomainInfo { paused: true, cpu_time: 0, ..domain(A) };
-    let mut rig = Rig::opened(4, records.to_vec(), vec![half_built]);
+    let mut rig = Rig::opened(4, unusable(), vec![half_built]);
     let start = rig.task(Call::VmStart { id: A.to_owned(), paused: true });
     let error = rig.state(start).error().expect("it is refused").to_string();
     assert!(error.contains("a hard shutdown drops it"), "{error}");

@@ -237,6 +237,22 @@ pub(super) fn vm(id: &str) -> Vm {
     Vm { id: id.to_owned(), ..fixture::vm() }
 }
 
+/// A domain of a VM that runs.
+pub(super) fn domain(id: &str) -> DomainInfo {
+    DomainInfo {
+        domid: 7,
+        handle: id.parse().unwrap(),
+        paused: false,
+        dying: false,
+        shutdown: None,
+        hvm: false,
+        total_pages: 1,
+        max_pages: 1,
+        cpu_time: 1,
+        vcpus: 1,
+    }
+}
+
 fn facts() -> HostFacts {
     let text = String::new;
     HostFacts {

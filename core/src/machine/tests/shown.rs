@@ -1,6 +1,6 @@
 //! How a VM is shown: what a look reads, as clients see it.
 
-use super::rig::{A, Rig};
+use super::rig::{A, Rig, domain};
 use crate::backend::Observation;
 use crate::host::DomainInfo;
 use crate::interface::dynamic::Id;
@@ -15,18 +15,7 @@ fn a_vm_is_shown_as_its_domain_is() {
     let mut rig = Rig::new(4, &[A]);
     // Nothing is done about it: it is not one that a daemon would leave as it is.
     rig.holds = |request| !request.is_read_only();
-    rig.domains = vec![DomainInfo {
-        domid: 7,
-        handle: A.parse().unwrap(),
-        paused: true,
-        dying: false,
-        shutdown: None,
-        hvm: true,
-        total_pages: 512,
-        max_pages: 768,
-        cpu_time: 1,
-        vcpus: 1,
-    }];
+    rig.domains = vec![DomainInfo { paused: true, hvm: true, total_pages: 512, max_pages: 768, ..domain(A) }];
     rig.nodes = [
         ("/local/domain/7", ""),
         ("/local/domain/7/console/tty", "/dev/pts/3"),

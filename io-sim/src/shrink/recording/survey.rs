@@ -17,7 +17,7 @@ use xenops_core::machine::{CallId, Effect, EffectId, Input};
 
 /// Something that the machine asked of its host.
 pub(super) struct Ask {
-    /// Its number in the recording.
+    /// Its number in the life that asked it.
     pub(super) effect: EffectId,
     /// For which VM.
     pub(super) vm: Option<Uuid>,

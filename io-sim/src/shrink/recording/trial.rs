@@ -54,7 +54,7 @@ struct Trial<'a> {
     patient: bool,
     life: Life,
     flights: Flights,
-    open: Vec<(EffectId, Ask)>,
+    open: Vec<Ask>,
     ended: BTreeMap<usize, EffectId>,
     tasks: BTreeMap<CallId, String>,
     lived: Lived,
@@ -140,7 +140,7 @@ impl Trial<'_> {
             match effect {
                 Effect::Do { effect, request, deadline } => {
                     let vm = self.life.machine().subject(*effect);
-                    self.open.push((*effect, Ask { effect: *effect, vm, request: request.clone() }));
+                    self.open.push(Ask { effect: *effect, vm, request: request.clone() });
                     self.flights.depart(*effect, *deadline);
                 }
                 Effect::Abort { effect, deadline } => self.flights.hasten(*effect, *deadline),
@@ -177,23 +177,23 @@ impl Trial<'_> {
     /// The request in flight that is this one, of several the one with its number; where none is, this one but for
     /// numbers.
     fn asked(&self, ask: &Ask) -> Option<EffectId> {
-        let of_vm = || self.open.iter().filter(|(_, open)| open.vm == ask.vm);
-        let same = || of_vm().filter(|(_, open)| open.request == ask.request);
-        let own = same().find(|(effect, _)| *effect == ask.effect).or_else(|| same().next());
+        let of_vm = || self.open.iter().filter(|open| open.vm == ask.vm);
+        let same = || of_vm().filter(|open| open.request == ask.request);
+        let own = same().find(|open| open.effect == ask.effect).or_else(|| same().next());
         let alike = || {
             let text = masked(&format!("{:?}", ask.request));
             let kind = std::mem::discriminant(&ask.request);
-            of_vm().find(|(_, open)| {
+            of_vm().find(|open| {
                 std::mem::discriminant(&open.request) == kind && masked(&format!("{:?}", open.request)) == text
             })
         };
-        own.or_else(alike).map(|(effect, _)| *effect)
+        own.or_else(alike).map(|open| open.effect)
     }
 
     /// This request ends.
     fn over(&mut self, input: &Input, refers: Refers) {
         let Input::Done { effect, .. } = input else { return };
-        self.open.retain(|(open, _)| open != effect);
+        self.open.retain(|open| open.effect != *effect);
         self.flights.land(*effect);
         if let Refers::Ask(ask) = refers {
             self.ended.insert(ask, *effect);
